@@ -4,6 +4,7 @@
 //! their JSON form is stable: names in snake_case, a variant with content as `{"name": content}`.
 
 mod authorization;
+mod batch;
 mod fault;
 mod rollback;
 mod targeting;
@@ -13,12 +14,15 @@ use serde::{Deserialize, Serialize};
 pub use authorization::{
     AuthorizationDecision, AuthorizationRequest, PolicyPrincipal, PrincipalKind, Resource, Visible,
 };
+pub use batch::BatchBuilder;
 pub use fault::{Blame, Fault};
 pub use rollback::{
     Counts, Extent, FailureSample, Permission, RollbackAction, RollbackOutcome, RollbackRequest,
     Window,
 };
-pub use targeting::{ABSENT, Batch, Column, TargetingDeployment, TargetingPlan};
+pub use targeting::{
+    ABSENT, Batch, Column, ColumnRequest, ColumnType, TargetingDeployment, TargetingPlan,
+};
 
 /// One of the three kinds of decision that a plugin makes. A plugin serves exactly one gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

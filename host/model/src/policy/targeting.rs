@@ -18,6 +18,31 @@ pub struct TargetingDeployment {
     pub created_at_ms: u64,
 }
 
+/// Of what type a column's cells are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// Numbers and booleans are written out.
+    Texts,
+    /// Whole numbers only.
+    Integers,
+    /// Whole numbers are taken as reals.
+    Reals,
+    /// Booleans only.
+    Booleans,
+}
+
+/// A fact of devices that `classify` wants to see. The plugin names the type: were it taken from
+/// the values, it could depend on how devices are cut into batches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnRequest {
+    /// Fact name or label key of a device.
+    pub fact: String,
+    /// A value of another type is treated as absent.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+}
+
 /// How a deployment's devices are to be classified.
 ///
 /// Classes `0..waves.len()` stand for the waves in order, the following `exclusions.len()`
@@ -27,7 +52,7 @@ pub struct TargetingPlan {
     /// Devices worth asking about.
     pub candidates: PolicySelector,
     /// Facts that `classify` wants, one column each.
-    pub columns: Vec<String>,
+    pub columns: Vec<ColumnRequest>,
     /// Names of the waves in order. A wave named `canary` is special, see [`Self::CANARY`].
     pub waves: Vec<String>,
     /// Why a device is left out.
