@@ -1,2 +1,25 @@
+//! The nouns of Kernex, their state machines and codecs. Pure: no async, no IO, no clock, no randomness.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
+#[macro_use]
+pub mod codec;
+
+pub mod action;
+pub mod assignment;
+pub mod attribute;
+pub mod bundle;
+pub mod count;
+pub mod deployment;
+pub mod device;
+pub mod digest;
+pub mod id;
+pub mod name;
 pub mod policy;
+pub mod principal;
+pub mod record;
+pub mod report;
+pub mod selector;
+pub mod time;
+pub mod user;
+pub mod wave;

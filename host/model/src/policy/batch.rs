@@ -113,7 +113,6 @@ fn whole(value: Option<&Value>) -> i64 {
 }
 
 #[expect(
-    clippy::cast_precision_loss,
     reason = "a real is what the plan asked for"
 )]
 fn real(value: Option<&Value>) -> f64 {

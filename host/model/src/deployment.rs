@@ -1,0 +1,412 @@
+//! Owns deployments: the intent (immutable), its waves with their counts, and every step of its execution.
+
+use poem_openapi::types::Any;
+use poem_openapi::{Enum, Object};
+use serde::{Deserialize, Serialize};
+
+use crate::assignment::AssignmentState;
+use crate::count::StateCounts;
+use crate::id::{BundleId, DeploymentId};
+use crate::name::{DeploymentName, PolicyName};
+use crate::policy::Extent;
+use crate::principal::Principal;
+use crate::selector::Selector;
+use crate::time::Timestamp;
+use crate::wave::{ExclusionCount, Wave, WaveState};
+
+/// Waves of one deployment.
+pub const MAX_WAVES: usize = 16;
+/// Bytes of a rollback policy's state between two calls.
+pub const MAX_JUDGE_STATE_BYTES: usize = 4_096;
+
+/// How a deployment is carried out. Immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+#[oai(default)]
+pub struct Plan {
+    /// Devices that may be told to act and have not said how it went, at most.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
+    pub max_in_flight: u32,
+    /// Seconds from an offer to the end of an attempt.
+    #[oai(validator(minimum(value = "1"), maximum(value = "604800")))]
+    pub attempt_timeout_s: u32,
+    /// Seconds that a device must stay healthy after installing.
+    #[oai(validator(maximum(value = "604800")))]
+    pub soak_s: u32,
+    /// Attempts that may fail before the device has failed.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10")))]
+    pub max_attempts: u32,
+    /// Devices that go first, alone: the size of the wave named `canary`.
+    #[oai(validator(maximum(value = "1000")))]
+    pub canary: u32,
+    /// New offers are made only in this window.
+    pub maintenance_window: Option<MaintenanceWindow>,
+    /// Devices that begin to match later stay out.
+    pub frozen: bool,
+    /// The targeting policy; the active one, where absent.
+    pub targeting_policy: Option<PolicyName>,
+    /// The rollback policy; the active one, where absent.
+    pub rollback_policy: Option<PolicyName>,
+    /// Facts for the policies (`settings.<key>`): strings, numbers, booleans.
+    pub settings: Option<Any<serde_json::Map<String, serde_json::Value>>>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 100,
+            attempt_timeout_s: 3_600,
+            soak_s: 60,
+            max_attempts: 3,
+            canary: 1,
+            maintenance_window: None,
+            frozen: false,
+            targeting_policy: None,
+            rollback_policy: None,
+            settings: None,
+        }
+    }
+}
+
+/// A daily span of time in UTC. Where `from` is after `to` it goes past midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct MaintenanceWindow {
+    /// First minute of the day, 0 to 1439.
+    #[oai(validator(maximum(value = "1439")))]
+    pub from_minute: u16,
+    /// The minute of the day that is no longer part of it, 0 to 1439.
+    #[oai(validator(maximum(value = "1439")))]
+    pub to_minute: u16,
+}
+
+impl MaintenanceWindow {
+    /// Whether the moment lies inside.
+    #[must_use]
+    pub fn contains(self, now: Timestamp) -> bool {
+        let minute = (now.as_secs() / 60).rem_euclid(1_440);
+        let (from, to) = (i64::from(self.from_minute), i64::from(self.to_minute));
+        if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+    }
+}
+
+/// Where a deployment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// Its devices are being chosen.
+    Draft,
+    /// Offers are made.
+    Running,
+    /// A person stopped new offers.
+    Paused,
+    /// The rollback policy, the host's floor or a policy's fault stopped new offers.
+    Halted,
+    /// Every wave has passed.
+    Completed,
+    /// A person ended it; what is in flight comes to its end.
+    Cancelled,
+    /// Exposed devices are sent back.
+    RollingBack,
+    /// Every exposed device was sent back, or cannot be.
+    RolledBack,
+}
+
+impl DeploymentState {
+    /// The name as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Halted => "halted",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+/// Whether a deployment goes to a fleet or to one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum DeploymentKind {
+    /// Planned by the targeting policy, judged by the rollback policy.
+    Fleet,
+    /// A config written, or a rollback asked for, by a person on one device.
+    Direct,
+}
+
+/// Why something is as it is; a policy's, the host's or a person's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct StateReason {
+    /// For machines.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Whose reason: `policy:<name>`, `host`, or the principal.
+    pub by: String,
+}
+
+/// Which devices a rollback sends back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum RollbackExtent {
+    /// Those that failed.
+    FailedDevices,
+    /// Those of the open wave.
+    CurrentWave,
+    /// All that were exposed.
+    Everyone,
+}
+
+impl From<Extent> for RollbackExtent {
+    fn from(extent: Extent) -> Self {
+        match extent {
+            Extent::FailedDevices => Self::FailedDevices,
+            Extent::CurrentWave => Self::CurrentWave,
+            Extent::Everyone => Self::Everyone,
+        }
+    }
+}
+
+/// An intent and its execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct Deployment {
+    /// Identifier.
+    pub id: DeploymentId,
+    /// Name for people.
+    pub name: DeploymentName,
+    /// Fleet or one device.
+    pub kind: DeploymentKind,
+    /// The bundle to install, unless a config is deployed.
+    pub bundle_id: Option<BundleId>,
+    /// The config document to apply, unless a bundle is deployed.
+    pub config: Option<Any<serde_json::Value>>,
+    /// Which devices it is for.
+    pub selector: Selector,
+    /// How it is carried out.
+    pub plan: Plan,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// Why it stands there.
+    pub reason: Option<StateReason>,
+    /// Its waves, in order.
+    pub waves: Vec<Wave>,
+    /// Devices that match the selector and are left out, by reason.
+    pub exclusions: Vec<ExclusionCount>,
+    /// The open wave, counted from 0.
+    pub wave: u16,
+    /// Which devices a rollback sends back; present once one was begun.
+    pub rollback: Option<RollbackExtent>,
+    /// Nothing more happens by itself: the driver leaves it alone.
+    pub settled: bool,
+    /// The rollback policy's own state between two calls (at most 4 KiB), in base64.
+    #[oai(skip)]
+    pub judge_state: String,
+    /// Who created it.
+    pub created_by: Principal,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Optimistic-concurrency counter; the ETag.
+    pub revision: u64,
+}
+
+/// A step is not possible from where the deployment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a deployment that is {} cannot be {step}", from.as_str())]
+pub struct StepRefused {
+    /// Where it stands.
+    pub from: DeploymentState,
+    /// What was asked for: `paused`, `resumed`, ...
+    pub step: &'static str,
+}
+
+impl Deployment {
+    /// All waves together.
+    #[must_use]
+    pub fn counts(&self) -> StateCounts {
+        self.waves.iter().map(|wave| wave.counts).sum()
+    }
+
+    /// New offers that may be made now without passing the limit.
+    #[must_use]
+    pub fn free_slots(&self, now: Timestamp) -> u32 {
+        let offering = match self.state {
+            DeploymentState::Running => self.plan.maintenance_window.is_none_or(|window| window.contains(now)),
+            // The way back does not wait for a window: a broken device is worse than a late one.
+            DeploymentState::RollingBack => true,
+            _ => false,
+        };
+        if offering { self.plan.max_in_flight.saturating_sub(self.counts().in_flight()) } else { 0 }
+    }
+
+    /// Records that assignments of `wave` went from one state to another.
+    pub fn shift(&mut self, wave: u16, from: AssignmentState, to: AssignmentState) {
+        if let Some(wave) = self.waves.get_mut(usize::from(wave)) {
+            wave.counts.shift(from, to);
+        }
+    }
+
+    fn step(&mut self, to: DeploymentState, reason: Option<StateReason>, now: Timestamp) {
+        self.state = to;
+        self.reason = reason;
+        self.updated_at = now;
+    }
+
+    fn refuse(&self, step: &'static str) -> StepRefused {
+        StepRefused { from: self.state, step }
+    }
+
+    /// draft -> running: all its devices are chosen; the first wave opens.
+    ///
+    /// # Errors
+    /// Unless it is a draft.
+    pub fn start(&mut self, now: Timestamp) -> Result<(), StepRefused> {
+        if self.state != DeploymentState::Draft {
+            return Err(self.refuse("started"));
+        }
+        self.step(DeploymentState::Running, None, now);
+        self.wave = 0;
+        if let Some(first) = self.waves.first_mut() {
+            first.open(now);
+        }
+        Ok(())
+    }
+
+    /// running -> paused, by a person. A paused one stays as it is.
+    ///
+    /// # Errors
+    /// From any other state.
+    pub fn pause(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+        match self.state {
+            DeploymentState::Running | DeploymentState::Halted | DeploymentState::Paused => {
+                self.step(DeploymentState::Paused, Some(reason), now);
+                Ok(())
+            }
+            _ => Err(self.refuse("paused")),
+        }
+    }
+
+    /// running -> halted, by the policy, the floor or a fault.
+    ///
+    /// # Errors
+    /// Unless it runs, or is a draft whose planning failed.
+    pub fn halt(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+        match self.state {
+            DeploymentState::Running | DeploymentState::Draft => {
+                self.step(DeploymentState::Halted, Some(reason), now);
+                Ok(())
+            }
+            _ => Err(self.refuse("halted")),
+        }
+    }
+
+    /// paused or halted -> running; one without waves yet is planned again.
+    ///
+    /// # Errors
+    /// From any other state.
+    pub fn resume(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+        match self.state {
+            DeploymentState::Paused | DeploymentState::Halted => {
+                let planned = self.waves.iter().any(|wave| wave.state != WaveState::Waiting);
+                let to = if planned { DeploymentState::Running } else { DeploymentState::Draft };
+                self.step(to, Some(reason), now);
+                Ok(())
+            }
+            _ => Err(self.refuse("resumed")),
+        }
+    }
+
+    /// Ends it: nobody new is offered anything, what is in flight comes to its end.
+    ///
+    /// # Errors
+    /// Where it has ended already or goes back.
+    pub fn cancel(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+        match self.state {
+            DeploymentState::Draft | DeploymentState::Running | DeploymentState::Paused | DeploymentState::Halted => {
+                self.step(DeploymentState::Cancelled, Some(reason), now);
+                Ok(())
+            }
+            _ => Err(self.refuse("cancelled")),
+        }
+    }
+
+    /// Begins to send exposed devices back. Once only: a rollback is never rolled back.
+    ///
+    /// # Errors
+    /// From a draft, or where a rollback was begun before.
+    pub fn roll_back(&mut self, extent: RollbackExtent, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+        match self.state {
+            DeploymentState::Draft | DeploymentState::RollingBack | DeploymentState::RolledBack => Err(self.refuse("rolled back")),
+            DeploymentState::Running
+            | DeploymentState::Paused
+            | DeploymentState::Halted
+            | DeploymentState::Completed
+            | DeploymentState::Cancelled => {
+                self.rollback = Some(extent);
+                self.settled = false;
+                if let Some(wave) = self.waves.get_mut(usize::from(self.wave)) {
+                    wave.close(WaveState::Failed, now);
+                }
+                self.step(DeploymentState::RollingBack, Some(reason), now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes the open wave and opens the next; after the last one the deployment is completed.
+    /// Nothing happens unless it runs.
+    pub fn advance(&mut self, reason: StateReason, now: Timestamp) {
+        if self.state != DeploymentState::Running {
+            return;
+        }
+        if let Some(open) = self.waves.get_mut(usize::from(self.wave)) {
+            open.close(WaveState::Passed, now);
+        }
+        match self.waves.get_mut(usize::from(self.wave) + 1) {
+            Some(next) => {
+                next.open(now);
+                self.wave += 1;
+                self.step(DeploymentState::Running, Some(reason), now);
+            }
+            None => self.step(DeploymentState::Completed, Some(reason), now),
+        }
+    }
+
+    /// Whether `extent` sends back an assignment of `wave` that stands at `state`.
+    #[must_use]
+    pub fn sends_back(&self, wave: u16, state: AssignmentState) -> bool {
+        state.exposed()
+            && match self.rollback {
+                None => false,
+                Some(RollbackExtent::Everyone) => true,
+                Some(RollbackExtent::CurrentWave) => wave == self.wave,
+                Some(RollbackExtent::FailedDevices) => matches!(state, AssignmentState::Failed | AssignmentState::TimedOut),
+            }
+    }
+
+    /// Notices that nothing more happens by itself. Returns whether that is news.
+    pub fn settle(&mut self, now: Timestamp) -> bool {
+        let counts = self.counts();
+        let idle = counts.active() == 0;
+        match self.state {
+            DeploymentState::RollingBack if idle => {
+                self.step(DeploymentState::RolledBack, self.reason.clone(), now);
+                self.settled = true;
+                true
+            }
+            DeploymentState::Completed | DeploymentState::Cancelled if idle && !self.settled => {
+                self.settled = true;
+                self.updated_at = now;
+                true
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Owns what is written down about changes and decisions: audit records and the decision log.
+
+use poem_openapi::types::Any;
+use poem_openapi::{Enum, Object};
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::digest::Digest;
+use crate::id::{AuditId, DecisionId, RequestId};
+use crate::name::PolicyName;
+use crate::principal::Principal;
+use crate::time::Timestamp;
+
+/// Who did what to what, when, from where, by which decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct AuditRecord {
+    /// Identifier.
+    pub id: AuditId,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub principal: Principal,
+    /// What was done, as `noun:verb`.
+    pub action: Action,
+    /// The kind of thing it was done to.
+    pub resource_kind: String,
+    /// Which one, where it is one.
+    pub resource_id: Option<String>,
+    /// The authorization decision that allowed it.
+    pub decision_id: Option<DecisionId>,
+    /// The request that asked for it.
+    pub request_id: Option<RequestId>,
+    /// The address it came from.
+    pub address: Option<String>,
+    /// What else is worth knowing; never a secret.
+    pub detail: Option<Any<serde_json::Value>>,
+}
+
+/// How a decision came out, in a word that lists can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum DecisionOutcome {
+    /// The authorization policy allowed it, or the rollback policy permitted it.
+    Allow,
+    /// The authorization policy denied it, or the rollback policy refused it.
+    Deny,
+    /// The targeting policy chose devices.
+    Planned,
+    /// The rollback policy: go on.
+    Proceed,
+    /// The rollback policy: open the next wave.
+    Advance,
+    /// The rollback policy: no new offers for now.
+    Hold,
+    /// The rollback policy: stop.
+    Pause,
+    /// The rollback policy: send devices back.
+    RollBack,
+    /// The policy failed; the gate stayed shut.
+    Fault,
+}
+
+impl DecisionOutcome {
+    /// The name as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Planned => "planned",
+            Self::Proceed => "proceed",
+            Self::Advance => "advance",
+            Self::Hold => "hold",
+            Self::Pause => "pause",
+            Self::RollBack => "roll_back",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// The gate of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum DecisionGate {
+    /// Who may do what.
+    Authorization,
+    /// Which devices get a deployment, in which wave.
+    Targeting,
+    /// When to go on, hold, pause or send devices back.
+    Rollback,
+}
+
+/// One decision of a policy, with all that is needed to make it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct Decision {
+    /// Identifier.
+    pub id: DecisionId,
+    /// When.
+    pub at: Timestamp,
+    /// Which gate.
+    pub gate: DecisionGate,
+    /// Which policy.
+    pub policy: PolicyName,
+    /// SHA-256 of the plugin.
+    pub plugin_digest: Digest,
+    /// SHA-256 of its settings.
+    pub settings_digest: Digest,
+    /// What it was about: a principal's, deployment's or device's identifier.
+    pub subject: String,
+    /// What was asked for: an action (`noun:verb`), `plan`, `judge` or `permit`.
+    pub question: String,
+    /// How it came out.
+    pub outcome: DecisionOutcome,
+    /// The reason's code.
+    pub code: String,
+    /// The reason's sentence.
+    pub message: String,
+    /// What the policy was asked, in full.
+    pub input: Any<serde_json::Value>,
+    /// What it answered, in full; absent after a fault.
+    pub output: Option<Any<serde_json::Value>>,
+    /// The facts it looked up while it decided.
+    pub facts_read: Any<serde_json::Value>,
+    /// Fuel used, a deterministic measure of work.
+    pub fuel: u64,
+    /// Time used, in microseconds.
+    pub duration_us: u64,
+    /// The request it was made for.
+    pub request_id: Option<RequestId>,
+}
