@@ -1,6 +1,6 @@
 //! Owns bundles (immutable signed content) and device configs (versioned documents).
 
-use poem_openapi::types::{Any};
+use poem_openapi::types::Any;
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
@@ -70,4 +70,34 @@ pub struct DeviceConfig {
     pub created_by: Principal,
     /// When it was written.
     pub created_at: Timestamp,
+}
+
+/// What happened to a bundle on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum BundleEvent {
+    /// The device runs it.
+    Installed,
+    /// It stayed healthy over the soak time.
+    Verified,
+    /// The device went back to it.
+    RolledBackTo,
+    /// The device's heartbeat named it, without a deployment.
+    Seen,
+}
+
+/// One entry of a device's bundle history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct BundleHistoryEntry {
+    /// Whose history.
+    pub device_id: DeviceId,
+    /// When.
+    pub at: Timestamp,
+    /// Which bundle.
+    pub bundle_id: BundleId,
+    /// What happened.
+    pub event: BundleEvent,
+    /// The assignment that led to it.
+    pub assignment_id: Option<AssignmentId>,
 }

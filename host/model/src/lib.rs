@@ -13,6 +13,7 @@ pub mod count;
 pub mod deployment;
 pub mod device;
 pub mod digest;
+pub mod document;
 pub mod id;
 pub mod name;
 pub mod policy;

@@ -1,0 +1,36 @@
+//! Owns a policy's configured use: which plugin with which settings serves which gate.
+
+use poem_openapi::types::Any;
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::name::PolicyName;
+use crate::principal::Principal;
+use crate::record::DecisionGate;
+use crate::time::Timestamp;
+
+/// One revision of a policy. A new one never overwrites an old one; one of each gate is active.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct PolicyRevision {
+    /// The policy's name.
+    pub name: PolicyName,
+    /// Counted from 1.
+    pub revision: u64,
+    /// Which decisions it makes.
+    pub gate: DecisionGate,
+    /// The plugin's name.
+    pub plugin: String,
+    /// SHA-256 of the plugin's bytes.
+    pub plugin_digest: Digest,
+    /// Its settings.
+    pub settings: Any<serde_json::Value>,
+    /// SHA-256 of the settings' compact JSON form.
+    pub settings_digest: Digest,
+    /// Whether it decides.
+    pub active: bool,
+    /// Who installed it.
+    pub created_by: Principal,
+    /// When it was installed.
+    pub created_at: Timestamp,
+}
