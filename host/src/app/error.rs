@@ -66,6 +66,15 @@ pub enum AppError {
         /// What is allowed, in bytes.
         limit_bytes: u64,
     },
+    /// The body stopped coming.
+    #[error("no byte of the body came for {idle_s} s")]
+    Stalled {
+        /// How long the server waited, in seconds.
+        idle_s: u32,
+    },
+    /// There is no room left where bundles are kept.
+    #[error("there is no room left for the content")]
+    StorageFull,
     /// No byte of the range exists.
     #[error("the range lies outside the content of {size} bytes")]
     RangeNotSatisfiable {
