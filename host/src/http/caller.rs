@@ -1,0 +1,49 @@
+//! Owns who calls: reads the credentials of a request and where it came from, and asks the use cases who that is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use kernex_model::id::RequestId;
+use poem::web::RemoteAddr;
+use poem::{Addr, FromRequest, Request, RequestBody};
+use poem_openapi::SecurityScheme;
+
+use super::problem::Problem;
+use crate::app::{App, Caller};
+
+/// An authenticated caller: a user's access token, an API key (`kx_…`) or a device's token. Take it as the
+/// first argument of a handler, so that an unknown caller learns nothing about the other arguments.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT or kx_ key", checker = "authenticate")]
+pub struct Bearer(pub Caller);
+
+async fn authenticate(request: &Request, token: poem_openapi::auth::Bearer) -> poem::Result<Caller> {
+    let app = request.data::<Arc<App>>().ok_or_else(Problem::internal)?;
+    let caller = app.authenticate(&token.token, request_id(request), address(request)).await.map_err(Problem::from)?;
+    Ok(caller)
+}
+
+/// A caller that needs no credentials: known only by its address.
+#[derive(Debug)]
+pub struct Anyone(pub Caller);
+
+impl<'a> FromRequest<'a> for Anyone {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Self(Caller::anonymous(request_id(request), address(request))))
+    }
+}
+
+/// The request's own identifier, given by the envelope.
+#[must_use]
+pub fn request_id(request: &Request) -> Option<RequestId> {
+    request.data::<RequestId>().copied()
+}
+
+/// The address at the other end of the connection. Forwarding headers are not believed.
+#[must_use]
+pub fn address(request: &Request) -> Option<IpAddr> {
+    match request.remote_addr() {
+        RemoteAddr(Addr::SocketAddr(address)) => Some(address.ip().to_canonical()),
+        RemoteAddr(_) => None,
+    }
+}
