@@ -1,0 +1,35 @@
+# run, test, lint, bench and setup: each is about one line of cargo.
+#
+# Every command selects the whole workspace, so that all of them resolve one set of features and the
+# dependencies (about 700 crates, some of them in C++) are compiled once for `run`, `test` and `bench`.
+
+# Outside of the checkout, so that a fresh clone and a CI job find what was built before.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/kernex/target
+# rustup puts cargo there, also where the shell does not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# Arguments for `kernex serve`: make run ARGS="--listen 127.0.0.1:9090"
+ARGS ?=
+
+.PHONY: run test lint bench setup
+
+run: setup
+	cargo build --workspace --locked
+	exec $(CARGO_TARGET_DIR)/debug/kernex serve $(ARGS)
+
+# The tests also start the real binary, so it is built first.
+test: setup
+	cargo build --workspace --locked
+	cargo test --workspace --locked
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# In the dev profile, whose dependencies are optimised too: another profile would build them all again.
+bench: setup
+	cargo bench --workspace --locked --profile dev --bench decision -- $(ARGS)
+
+# Installs what is missing: the compiler and target of rust-toolchain.toml, a C++ compiler, libclang.
+setup:
+	@.ci/setup
