@@ -1,0 +1,154 @@
+//! From the generated bindings to the traits: what the export macros put into a plugin.
+
+use std::sync::OnceLock;
+
+use crate::bindings::authorization::exports::kernex::policy::authorization as authorization_world;
+use crate::bindings::lifecycle::exports::kernex::policy::lifecycle as lifecycle_world;
+use crate::bindings::rollback::exports::kernex::policy::rollback as rollback_world;
+use crate::bindings::targeting::exports::kernex::policy::targeting as targeting_world;
+use crate::targeting::Rows;
+use crate::{Authorization, Diagnostic, Plugin, Reason, Rollback, Targeting};
+
+/// What the macro knows of the plugin that it exports.
+pub trait Export {
+    /// The plugin.
+    type Plugin: Plugin;
+    /// Version of the plugin's crate.
+    const VERSION: &'static str;
+    /// Where the configured plugin is kept. It is part of the host's snapshot.
+    fn slot() -> &'static OnceLock<Self::Plugin>;
+}
+
+/// Implements the generated traits by means of the plugin's.
+pub struct Adapter<E>(std::marker::PhantomData<E>);
+
+fn configured<E: Export>() -> &'static E::Plugin {
+    E::slot().get().expect("the host configures a plugin before it asks for a decision")
+}
+
+impl<E: Export> lifecycle_world::Guest for Adapter<E> {
+    fn describe() -> lifecycle_world::Manifest {
+        let schema = schemars::schema_for!(<E::Plugin as Plugin>::Settings);
+        lifecycle_world::Manifest {
+            name: E::Plugin::NAME.to_owned(),
+            version: E::VERSION.to_owned(),
+            summary: E::Plugin::SUMMARY.to_owned(),
+            settings_schema: schema.as_value().to_string(),
+        }
+    }
+
+    fn configure(settings: String) -> Result<(), Vec<Diagnostic>> {
+        let plugin = E::Plugin::from_json(&settings)?;
+        E::slot().set(plugin).map_err(|_| vec![Diagnostic::new("", "a plugin is configured only once")])
+    }
+}
+
+impl<E: Export<Plugin: Authorization>> authorization_world::Guest for Adapter<E> {
+    fn check(requests: Vec<authorization_world::Request>) -> Vec<authorization_world::Decision> {
+        let plugin = configured::<E>();
+        requests.iter().map(|request| plugin.check(request)).collect()
+    }
+
+    fn scope(
+        principal: authorization_world::Principal,
+        action: String,
+        resource_kind: String,
+    ) -> authorization_world::Visible {
+        configured::<E>().scope(&principal, &action, &resource_kind)
+    }
+}
+
+impl<E: Export<Plugin: Targeting>> targeting_world::Guest for Adapter<E> {
+    fn survey(deployment: targeting_world::Deployment) -> Result<targeting_world::Plan, Reason> {
+        let plugin = configured::<E>();
+        let candidates = plugin.candidates(&deployment)?;
+        let layout = plugin.layout();
+        Ok(targeting_world::Plan {
+            candidates,
+            columns: layout.columns,
+            waves: layout.waves,
+            exclusions: layout.exclusions,
+        })
+    }
+
+    fn classify(deployment: targeting_world::Deployment, batch: targeting_world::Batch) -> Vec<u16> {
+        let plugin = configured::<E>();
+        let layout = plugin.layout();
+        let mut job = plugin.begin(&deployment);
+        Rows::new(&layout, &batch).map(|row| plugin.classify(&mut job, &row).number(&layout)).collect()
+    }
+}
+
+impl<E: Export<Plugin: Rollback>> rollback_world::Guest for Adapter<E> {
+    fn judge(window: rollback_world::Window, state: Vec<u8>) -> rollback_world::Outcome {
+        configured::<E>().judge(&window, &state)
+    }
+
+    fn permit(request: rollback_world::RollbackRequest) -> rollback_world::Permission {
+        configured::<E>().permit(&request)
+    }
+}
+
+/// Exports a type that implements `Plugin` and `Authorization` as the component's policy.
+#[macro_export]
+macro_rules! export_authorization {
+    ($plugin:ty) => {
+        $crate::__export!($plugin, authorization, export_authorization_part);
+    };
+}
+
+/// Exports a type that implements `Plugin` and `Targeting` as the component's policy.
+#[macro_export]
+macro_rules! export_targeting {
+    ($plugin:ty) => {
+        $crate::__export!($plugin, targeting, export_targeting_part);
+    };
+}
+
+/// Exports a type that implements `Plugin` and `Rollback` as the component's policy.
+#[macro_export]
+macro_rules! export_rollback {
+    ($plugin:ty) => {
+        $crate::__export!($plugin, rollback, export_rollback_part);
+    };
+}
+
+/// Natively only the types are checked: exported symbols of two plugins in one test would clash.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($plugin:ty, $gate:ident, $part:ident) => {
+        const _: () = {
+            static SLOT: ::std::sync::OnceLock<$plugin> = ::std::sync::OnceLock::new();
+
+            struct Exported;
+
+            impl $crate::export::Export for Exported {
+                type Plugin = $plugin;
+                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+                fn slot() -> &'static ::std::sync::OnceLock<$plugin> {
+                    &SLOT
+                }
+            }
+
+            const fn serves_its_gate<
+                T: $crate::bindings::lifecycle::exports::kernex::policy::lifecycle::Guest
+                    + $crate::bindings::$gate::exports::kernex::policy::$gate::Guest,
+            >() {
+            }
+            const _: () = serves_its_gate::<Adapter>();
+
+            type Adapter = $crate::export::Adapter<Exported>;
+
+            #[cfg(target_arch = "wasm32")]
+            $crate::bindings::lifecycle::export_lifecycle_part!(
+                Adapter with_types_in $crate::bindings::lifecycle
+            );
+            #[cfg(target_arch = "wasm32")]
+            $crate::bindings::$gate::$part!(
+                Adapter with_types_in $crate::bindings::$gate
+            );
+        };
+    };
+}

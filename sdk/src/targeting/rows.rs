@@ -1,0 +1,138 @@
+//! Rows over the columns of a batch, with facts by name and type.
+
+use super::{Batch, Column, Layout};
+
+/// In a column of texts: no such fact.
+const ABSENT: u32 = u32::MAX;
+
+/// The devices of a batch, one after the other.
+#[derive(Debug, Clone)]
+pub struct Rows<'a> {
+    layout: &'a Layout,
+    batch: &'a Batch,
+    next: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a batch whose columns are those of the layout.
+    #[must_use]
+    pub fn new(layout: &'a Layout, batch: &'a Batch) -> Self {
+        Self { layout, batch, next: 0 }
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        let hash = *self.batch.device_hashes.get(self.next)?;
+        let row = Row { layout: self.layout, batch: self.batch, index: self.next, hash };
+        self.next += 1;
+        Some(row)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.batch.device_hashes.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+/// One device. A fact is none when the device has no such fact, or it is of another type, or the
+/// layout did not ask for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    layout: &'a Layout,
+    batch: &'a Batch,
+    index: usize,
+    hash: u64,
+}
+
+impl<'a> Row<'a> {
+    /// A hash of (device, deployment), evenly distributed and stable for the deployment's life.
+    #[must_use]
+    pub fn device_hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// A fact that is a text.
+    #[must_use]
+    pub fn text(&self, fact: &str) -> Option<&'a str> {
+        self.text_number(fact).and_then(|number| self.batch.dictionary.get(number)).map(String::as_str)
+    }
+
+    /// The number of a text in the batch's dictionary: equal texts have equal numbers, so that what
+    /// was computed for one device can be remembered for the next in the same batch.
+    #[must_use]
+    pub fn text_number(&self, fact: &str) -> Option<usize> {
+        match self.column(fact)? {
+            Column::Texts(cells) => {
+                cells.get(self.index).filter(|number| **number != ABSENT).map(|number| *number as usize)
+            }
+            Column::Integers(_) | Column::Reals(_) | Column::Booleans(_) => None,
+        }
+    }
+
+    /// A fact that is a whole number.
+    #[must_use]
+    pub fn integer(&self, fact: &str) -> Option<i64> {
+        match self.column(fact)? {
+            Column::Integers(cells) => cells.get(self.index).copied().filter(|cell| *cell != i64::MIN),
+            Column::Texts(_) | Column::Reals(_) | Column::Booleans(_) => None,
+        }
+    }
+
+    /// A fact that is a real number.
+    #[must_use]
+    pub fn real(&self, fact: &str) -> Option<f64> {
+        match self.column(fact)? {
+            Column::Reals(cells) => cells.get(self.index).copied().filter(|cell| !cell.is_nan()),
+            Column::Texts(_) | Column::Integers(_) | Column::Booleans(_) => None,
+        }
+    }
+
+    /// A fact that is true or false.
+    #[must_use]
+    pub fn boolean(&self, fact: &str) -> Option<bool> {
+        match self.column(fact)? {
+            Column::Booleans(cells) => match cells.get(self.index) {
+                Some(0) => Some(false),
+                Some(1) => Some(true),
+                Some(_) | None => None,
+            },
+            Column::Texts(_) | Column::Integers(_) | Column::Reals(_) => None,
+        }
+    }
+
+    fn column(&self, fact: &str) -> Option<&'a Column> {
+        let index = self.layout.columns.iter().position(|request| request.fact == fact)?;
+        self.batch.columns.get(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fact;
+    use crate::targeting::{booleans, integers, reals, testing, texts};
+
+    #[test]
+    fn rows_show_named_facts_of_the_asked_type() {
+        let layout = Layout {
+            columns: vec![texts("model"), integers("cores"), reals("load"), booleans("docked")],
+            waves: vec!["all".into()],
+            exclusions: Vec::new(),
+        };
+        let facts = [Fact::text("model", "a1"), Fact::integer("cores", 4), Fact::boolean("docked", true)];
+        let batch = testing::batch(&layout, &[(1, &facts), (2, &facts[..1]), (3, &[])]);
+        let rows: Vec<Row<'_>> = Rows::new(&layout, &batch).collect();
+        assert_eq!(rows.iter().map(Row::device_hash).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(rows[0].text("model"), Some("a1"));
+        assert_eq!(rows[0].text_number("model"), rows[1].text_number("model"));
+        assert_eq!((rows[0].integer("cores"), rows[1].integer("cores")), (Some(4), None));
+        assert_eq!((rows[0].boolean("docked"), rows[2].boolean("docked")), (Some(true), None));
+        assert_eq!(rows[0].real("load"), None);
+        assert_eq!(rows[2].text("model"), None);
+        assert_eq!(rows[0].text("cores"), None);
+        assert_eq!(rows[0].text("colour"), None);
+    }
+}
