@@ -43,6 +43,14 @@ pub enum AppError {
         /// The policy's reason; `policy-fault` where it failed.
         reason: Reason,
     },
+    /// The host itself says no, whatever a policy says.
+    #[error("{detail}")]
+    Forbidden {
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// There is no such thing, or the caller must not know of it.
     #[error("there is no such {0}")]
     NotFound(&'static str),
