@@ -1,0 +1,203 @@
+//! Owns what surrounds every call: the request id, limits and time-outs, and that each error leaves as a problem document.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use kernex_model::id::RequestId;
+use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::{Body, Endpoint, IntoResponse, Request, Response};
+use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
+
+use super::body::{MAX_JSON_BYTES, rule, too_large};
+use super::problem::Problem;
+use crate::app::App;
+
+/// How long a call may take that does not stream, in seconds.
+pub const CALL_TIME_OUT_S: u64 = 30;
+/// Longest request target, in bytes.
+pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+/// All header names and values of a request together, in bytes.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps the whole API.
+pub struct Envelope<E> {
+    inner: Arc<E>,
+    app: Arc<App>,
+}
+
+impl<E> Envelope<E> {
+    /// Around `inner`.
+    pub fn new(inner: E, app: Arc<App>) -> Self {
+        Self { inner: Arc::new(inner), app }
+    }
+}
+
+impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let id = RequestId(self.app.context.ulid());
+        let target = request.original_uri().clone();
+        request.extensions_mut().insert(id);
+        request.extensions_mut().insert(self.app.clone());
+        let mut response = match self.answer(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_from_response() => error.into_response(),
+            Err(error) => problem_of(error).document(id, target.path(), self.app.context.now()),
+        };
+        if response.status().is_server_error() {
+            tracing::error!(request.id = %id, path = target.path(), status = response.status().as_u16(), "call failed");
+        }
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert(X_REQUEST_ID, value);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint + 'static> Envelope<E> {
+    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
+        let streams = streams(request.method(), request.uri().path());
+        check_head(&request)?;
+        if !streams {
+            limit_body(&mut request).await?;
+        }
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let inner = self.inner.clone();
+        let call = async move { inner.call(request).await.map(IntoResponse::into_response) };
+        let finished = async move {
+            if reads {
+                return AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
+            }
+            // A change runs to its end even where its client goes away or the time is up: what is in memory
+            // is brought up to date after the commit, and must not be left behind by it.
+            match tokio::spawn(call).await {
+                Ok(answer) => answer,
+                Err(_) => Err(panicked()),
+            }
+        };
+        if streams {
+            return finished.await;
+        }
+        match tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), finished).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", format!("not done within {CALL_TIME_OUT_S} s")).into()),
+        }
+    }
+}
+
+fn panicked() -> poem::Error {
+    // The panic hook has logged where and why.
+    Problem::internal().into()
+}
+
+/// Whether the call carries content of any length: bundles, plugins, progress events.
+fn streams(method: &Method, path: &str) -> bool {
+    let Some(path) = path.strip_prefix("/api/v1/") else { return false };
+    (*method == Method::POST && matches!(path, "bundles" | "plugins")) || path.ends_with("/content") || path.ends_with("/events")
+}
+
+fn check_head(request: &Request) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET_BYTES {
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", format!("a request target has at most {MAX_TARGET_BYTES} bytes")));
+    }
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers > MAX_HEADER_BYTES {
+        let detail = format!("the headers have at most {MAX_HEADER_BYTES} bytes together");
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", detail));
+    }
+    Ok(())
+}
+
+/// Refuses a long body by its announced length; one without such is read here, up to the limit.
+async fn limit_body(request: &mut Request) -> poem::Result<()> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = announced {
+        return if length > MAX_JSON_BYTES as u64 { Err(too_large().into()) } else { Ok(()) };
+    }
+    let body = request.take_body();
+    if body.is_empty() {
+        return Ok(());
+    }
+    let read = tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), body.into_bytes_limit(MAX_JSON_BYTES)).await;
+    let bytes = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", format!("the body did not come within {CALL_TIME_OUT_S} s")))??;
+    request.set_body(Body::from_bytes(bytes));
+    Ok(())
+}
+
+/// Every error as a problem. The framework's own lose the values that they carry.
+fn problem_of(error: poem::Error) -> Problem {
+    let error = match error.downcast::<Problem>() {
+        Ok(problem) => return problem,
+        Err(error) => error,
+    };
+    if error.is::<NotFoundError>() {
+        return Problem::new(StatusCode::NOT_FOUND, "unknown-path", "there is nothing at this path; see /docs");
+    }
+    if error.is::<MethodNotAllowedError>() {
+        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method; see /docs");
+    }
+    if error.is::<AuthorizationError>() {
+        return Problem::unauthenticated("authentication-required", "send `Authorization: Bearer` with an access token or API key");
+    }
+    if error.is::<ContentTypeError>() {
+        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "send the body with `Content-Type: application/json`");
+    }
+    if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+        return Problem::parameter(name, rule(reason));
+    }
+    if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
+        return Problem::parameter(name, rule(reason));
+    }
+    if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
+        return Problem::invalid("invalid-body", rule(reason), Vec::new());
+    }
+    if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
+        return too_large();
+    }
+    by_status(&error)
+}
+
+fn by_status(error: &poem::Error) -> Problem {
+    let status = error.status();
+    if status.is_server_error() {
+        tracing::error!(cause = %error, "internal error");
+        return Problem::internal();
+    }
+    let code = if status == StatusCode::BAD_REQUEST { "bad-request" } else { "refused" };
+    Problem::new(status, code, status.canonical_reason().unwrap_or("the request was refused"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn framework_errors_become_problems_without_values() {
+        let error = ParseParamError { name: "limit", reason: r#"Expected input type "x", found "hunter2"."#.to_owned() };
+        let problem = problem_of(error.into());
+        assert_eq!(problem.code(), "invalid-parameter");
+        assert!(!format!("{problem:?}").contains("hunter2"));
+        assert_eq!(problem_of(NotFoundError.into()).code(), "unknown-path");
+        assert_eq!(problem_of(MethodNotAllowedError.into()).code(), "method-not-allowed");
+        assert_eq!(problem_of(AuthorizationError.into()).code(), "authentication-required");
+        let unknown = poem::Error::from_string("secret", StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!format!("{:?}", problem_of(unknown)).contains("secret"));
+    }
+
+    #[test]
+    fn only_content_streams() {
+        assert!(streams(&Method::POST, "/api/v1/bundles"));
+        assert!(streams(&Method::GET, "/api/v1/device/bundles/bun_1/content"));
+        assert!(!streams(&Method::GET, "/api/v1/bundles"));
+        assert!(!streams(&Method::POST, "/api/v1/device/heartbeat"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Owns the comparison of a refused body with its schema: which fields break which rule. Runs only after a refusal.
+
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use regex::Regex;
+use serde_json::Value;
+
+use super::problem::FieldProblem;
+
+/// Faults that one answer names.
+pub const MAX_ERRORS: usize = 16;
+/// How deep a body is compared.
+const MAX_DEPTH: usize = 32;
+
+/// Which parts of `value` break which rule of `schema`; empty where only a rule that the schema does not
+/// tell is broken.
+#[must_use]
+pub fn explain(registry: &Registry, schema: &MetaSchemaRef, value: &Value) -> Vec<FieldProblem> {
+    let mut search = Search { registry, found: Vec::new(), unknown: Vec::new() };
+    search.look(schema, value, &mut String::new(), 0);
+    if search.found.is_empty() {
+        // Some bodies may carry fields that we do not know; they are wrong only where nothing else is.
+        search.found = search.unknown;
+    }
+    search.found.truncate(MAX_ERRORS);
+    search.found
+}
+
+struct Search<'a> {
+    registry: &'a Registry,
+    found: Vec<FieldProblem>,
+    unknown: Vec<FieldProblem>,
+}
+
+impl Search<'_> {
+    fn wrong(&mut self, pointer: &str, detail: impl Into<String>) {
+        if self.found.len() < MAX_ERRORS {
+            self.found.push(FieldProblem { pointer: pointer.to_owned(), detail: detail.into() });
+        }
+    }
+
+    fn look(&mut self, schema: &MetaSchemaRef, value: &Value, pointer: &mut String, depth: usize) {
+        let schema = match schema {
+            MetaSchemaRef::Inline(schema) => schema,
+            MetaSchemaRef::Reference(name) => match self.registry.schemas.get(name) {
+                Some(schema) => schema,
+                None => return,
+            },
+        };
+        if depth > MAX_DEPTH || (schema.nullable && value.is_null()) {
+            return;
+        }
+        for part in &schema.all_of {
+            self.look(part, value, pointer, depth + 1);
+        }
+        if !is_of(schema.ty, value) {
+            self.wrong(pointer, kind_rule(schema.ty));
+            return;
+        }
+        if !schema.enum_items.is_empty() && !schema.enum_items.contains(value) {
+            let names: Vec<_> = schema.enum_items.iter().map(ToString::to_string).collect();
+            self.wrong(pointer, format!("must be one of {}", names.join(", ")));
+        }
+        self.look_at_forms(schema, value, pointer, depth);
+        match value {
+            Value::String(text) => self.look_at_text(schema, text, pointer),
+            Value::Number(number) => self.look_at_number(schema, number.as_f64().unwrap_or(f64::MAX), pointer),
+            Value::Array(items) => self.look_at_items(schema, items, pointer, depth),
+            Value::Object(fields) => self.look_at_fields(schema, fields, pointer, depth),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn look_at_forms(&mut self, schema: &MetaSchema, value: &Value, pointer: &mut String, depth: usize) {
+        for forms in [&schema.any_of, &schema.one_of] {
+            let fits = |form: &MetaSchemaRef| {
+                let mut search = Search { registry: self.registry, found: Vec::new(), unknown: Vec::new() };
+                search.look(form, value, &mut String::new(), depth + 1);
+                search.found.is_empty()
+            };
+            if !forms.is_empty() && !forms.iter().any(fits) {
+                self.wrong(pointer, "fits none of the allowed forms");
+            }
+        }
+    }
+
+    fn look_at_text(&mut self, schema: &MetaSchema, text: &str, pointer: &str) {
+        if let Some(max) = schema.max_length.filter(|max| text.len() > *max) {
+            self.wrong(pointer, format!("has at most {max} bytes"));
+        } else if let Some(min) = schema.min_length.filter(|min| text.len() < *min) {
+            self.wrong(pointer, format!("has at least {min} bytes"));
+        } else if let Some(pattern) = schema.pattern.as_deref().filter(|pattern| Regex::new(pattern).is_ok_and(|rule| !rule.is_match(text))) {
+            self.wrong(pointer, format!("must match {pattern}"));
+        }
+    }
+
+    fn look_at_number(&mut self, schema: &MetaSchema, number: f64, pointer: &str) {
+        if let Some(max) = schema.maximum.filter(|max| number > *max) {
+            self.wrong(pointer, format!("must be at most {max}"));
+        } else if let Some(min) = schema.minimum.filter(|min| number < *min) {
+            self.wrong(pointer, format!("must be at least {min}"));
+        }
+    }
+
+    fn look_at_items(&mut self, schema: &MetaSchema, items: &[Value], pointer: &mut String, depth: usize) {
+        if let Some(max) = schema.max_items.filter(|max| items.len() > *max) {
+            self.wrong(pointer, format!("has at most {max} items"));
+        } else if let Some(min) = schema.min_items.filter(|min| items.len() < *min) {
+            self.wrong(pointer, format!("has at least {min} items"));
+        }
+        let Some(kind) = &schema.items else { return };
+        for (index, item) in items.iter().enumerate() {
+            self.below(pointer, &index.to_string(), |search, pointer| search.look(kind, item, pointer, depth + 1));
+        }
+    }
+
+    fn look_at_fields(&mut self, schema: &MetaSchema, fields: &serde_json::Map<String, Value>, pointer: &mut String, depth: usize) {
+        if let Some(max) = schema.max_properties.filter(|max| fields.len() > *max) {
+            self.wrong(pointer, format!("has at most {max} entries"));
+        }
+        for name in &schema.required {
+            if fields.get(*name).is_none_or(Value::is_null) {
+                self.below(pointer, name, |search, pointer| search.wrong(pointer, "is required"));
+            }
+        }
+        for (name, value) in fields {
+            let known = schema.properties.iter().find(|(property, _)| property == name).map(|(_, kind)| kind);
+            match known.or(schema.additional_properties.as_deref()) {
+                Some(_) if value.is_null() => {}
+                Some(kind) => self.below(pointer, name, |search, pointer| search.look(kind, value, pointer, depth + 1)),
+                None if schema.properties.is_empty() => {}
+                None => self.below(pointer, name, |search, pointer| {
+                    if search.unknown.len() < MAX_ERRORS {
+                        search.unknown.push(FieldProblem { pointer: pointer.clone(), detail: "is not a field of this body".to_owned() });
+                    }
+                }),
+            }
+        }
+    }
+
+    fn below(&mut self, pointer: &mut String, name: &str, look: impl FnOnce(&mut Self, &mut String)) {
+        let length = pointer.len();
+        pointer.push('/');
+        // RFC 6901; a name is cut, because a client chose it.
+        pointer.extend(name.chars().take(64).flat_map(|c| match c {
+            '~' => "~0".chars().collect::<Vec<_>>(),
+            '/' => "~1".chars().collect(),
+            c => vec![c],
+        }));
+        look(self, pointer);
+        pointer.truncate(length);
+    }
+}
+
+fn is_of(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    }
+}
+
+fn kind_rule(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("must be {article} {kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use kernex_model::name::Username;
+    use poem_openapi::Object;
+    use poem_openapi::types::Type as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Object)]
+    struct Inner {
+        limit: u32,
+    }
+
+    #[derive(Debug, Object)]
+    struct Body {
+        username: Username,
+        #[oai(validator(min_length = 12))]
+        password: String,
+        inner: Option<Inner>,
+        tags: Option<Vec<String>>,
+    }
+
+    fn errors(value: &Value) -> Vec<(String, String)> {
+        let mut registry = Registry::new();
+        Body::register(&mut registry);
+        explain(&registry, &Body::schema_ref(), value).into_iter().map(|error| (error.pointer, error.detail)).collect()
+    }
+
+    #[test]
+    fn every_fault_has_a_pointer_and_no_value() {
+        for (body, pointer, detail) in [
+            (json!({"username": "ada"}), "/password", "is required"),
+            (json!({"username": "ada", "password": "hunter2"}), "/password", "has at least 12 bytes"),
+            (json!({"username": "ada", "password": 7}), "/password", "must be a string"),
+            (json!({"username": "-", "password": "correct horse battery"}), "/username", "must match ^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"),
+            (json!({"username": "ada", "password": "correct horse battery", "inner": {"limit": "x"}}), "/inner/limit", "must be an integer"),
+            (json!({"username": "ada", "password": "correct horse battery", "tags": ["a", 1]}), "/tags/1", "must be a string"),
+            (json!({"username": "ada", "password": "correct horse battery", "a/b": 1}), "/a~1b", "is not a field of this body"),
+            (json!(["hunter2"]), "", "must be an object"),
+        ] {
+            assert_eq!(errors(&body), [(pointer.to_owned(), detail.to_owned())], "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_good_body_has_no_fault() {
+        assert_eq!(errors(&json!({"username": "ada", "password": "correct horse battery", "inner": null})), []);
+    }
+}
