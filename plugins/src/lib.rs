@@ -1,1 +1,28 @@
+//! The bundled plugins as components, built from source by the build script.
 
+/// A plugin that comes with the host.
+#[derive(Debug, Clone, Copy)]
+pub struct BundledPlugin {
+    /// Its name, the one in its manifest.
+    pub name: &'static str,
+    /// The component.
+    pub bytes: &'static [u8],
+}
+
+/// Authorization by roles.
+pub const RBAC: BundledPlugin =
+    BundledPlugin { name: "rbac", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rbac.wasm")) };
+/// Targeting by waves.
+pub const RINGS: BundledPlugin =
+    BundledPlugin { name: "rings", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rings.wasm")) };
+/// Rollback by failure share.
+pub const GUARDIAN: BundledPlugin =
+    BundledPlugin { name: "guardian", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/guardian.wasm")) };
+/// All of them.
+pub const ALL: [BundledPlugin; 3] = [RBAC, RINGS, GUARDIAN];
+
+/// The bundled plugin of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<BundledPlugin> {
+    ALL.into_iter().find(|plugin| plugin.name == name)
+}

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::{Operator, Requirement};
 
@@ -16,15 +17,28 @@ pub const MAX_VALUES: usize = 64;
 ///
 /// `key=value` (or `==`), `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key` (exists), `!key`
 /// (is absent). An empty text holds for everything.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SelectorText(pub Vec<Requirement>);
 
-impl TryFrom<String> for SelectorText {
-    type Error = String;
+impl<'de> Deserialize<'de> for SelectorText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(SelectorVisitor)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
-        parse(&text).map(Self)
+/// A visitor rather than `try_from`, so that an error is noticed while the text is at hand and the
+/// diagnostic points at it.
+struct SelectorVisitor;
+
+impl Visitor<'_> for SelectorVisitor {
+    type Value = SelectorText;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a selector such as `site=lab,model in (a1,a2)`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<SelectorText, E> {
+        parse(text).map(SelectorText).map_err(E::custom)
     }
 }
 

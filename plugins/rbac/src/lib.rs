@@ -1,1 +1,147 @@
+//! Authorization by roles: what each role, the devices and everybody may do is data in the settings.
 
+mod grants;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use kernex_sdk::authorization::{Decision, Principal, PrincipalKind, Request, Resource, Visible};
+use kernex_sdk::{Authorization, Diagnostic, Facts, Operator, Plugin, Reason, Requirement};
+
+use grants::Grants;
+pub use settings::{Granted, Role, Settings};
+
+/// The kind of resource that a role's `devices` selector narrows.
+const DEVICE: &str = "device";
+/// The fact that says whose account or session a resource is.
+const OWNER: &str = "owner";
+
+/// The configured plugin.
+#[derive(Debug)]
+pub struct Rbac {
+    roles: BTreeMap<String, Allowed>,
+    device: Grants,
+    anonymous: Grants,
+    self_service: Grants,
+}
+
+/// What a role allows, and on which devices.
+#[derive(Debug)]
+struct Allowed {
+    grants: Grants,
+    devices: Vec<Requirement>,
+}
+
+impl Plugin for Rbac {
+    const NAME: &'static str = "rbac";
+    const SUMMARY: &'static str = "Roles with grants of the form noun:verb, narrowed by a device selector";
+    type Settings = Settings;
+
+    fn configure(settings: Settings) -> Result<Self, Vec<Diagnostic>> {
+        let mut diagnostics = Vec::new();
+        let mut grants = |pointer: &str, grants: &[String]| Grants::parse(grants, pointer, &mut diagnostics);
+        let device = grants("/device/grants", &settings.device.grants);
+        let anonymous = grants("/anonymous/grants", &settings.anonymous.grants);
+        let self_service = grants("/self_service", &settings.self_service);
+        let mut roles = BTreeMap::new();
+        for (name, role) in settings.roles {
+            let escaped = name.replace('~', "~0").replace('/', "~1");
+            let grants = grants(&format!("/roles/{escaped}/grants"), &role.grants);
+            let devices = role.devices.map(|selector| selector.0).unwrap_or_default();
+            roles.insert(name, Allowed { grants, devices });
+        }
+        if diagnostics.is_empty() { Ok(Self { roles, device, anonymous, self_service }) } else { Err(diagnostics) }
+    }
+}
+
+impl Authorization for Rbac {
+    fn check(&self, request: &Request) -> Decision {
+        let (principal, action, resource) = (&request.principal, &request.action, &request.resource);
+        let allowed = match principal.kind {
+            PrincipalKind::User => {
+                self.role_allows(principal, action, resource)
+                    || (self.self_service.contain(action) && is_own(principal, resource))
+            }
+            PrincipalKind::Service => self.role_allows(principal, action, resource),
+            PrincipalKind::Device => {
+                if !self.device.contain(action) {
+                    return missing(action);
+                }
+                if resource.id.as_ref().is_some_and(|id| *id != principal.id) {
+                    return Decision::Deny(Reason::new(
+                        "not-own-device",
+                        format!("a device may do `{action}` to itself only"),
+                    ));
+                }
+                true
+            }
+            PrincipalKind::Anonymous => self.anonymous.contain(action),
+        };
+        if allowed { Decision::Allow } else { missing(action) }
+    }
+
+    fn scope(&self, principal: &Principal, action: &str, resource_kind: &str) -> Visible {
+        let nothing = || Visible::Nothing(lacking(action));
+        match principal.kind {
+            PrincipalKind::User | PrincipalKind::Service => {}
+            PrincipalKind::Anonymous if self.anonymous.contain(action) => return Visible::All,
+            PrincipalKind::Anonymous | PrincipalKind::Device => return nothing(),
+        }
+        let mut seen: Option<Vec<Requirement>> = None;
+        for allowed in self.granting(principal, action) {
+            if resource_kind != DEVICE || allowed.devices.is_empty() {
+                return Visible::All;
+            }
+            seen = Some(match seen {
+                Some(selector) => grants::either(selector, &allowed.devices),
+                None => allowed.devices.clone(),
+            });
+        }
+        if let Some(selector) = seen {
+            return Visible::Matching(selector);
+        }
+        if principal.kind == PrincipalKind::User && self.self_service.contain(action) {
+            let own =
+                Requirement { key: OWNER.to_owned(), operator: Operator::Equals, values: vec![principal.id.clone()] };
+            return Visible::Matching(vec![own]);
+        }
+        nothing()
+    }
+}
+
+impl Rbac {
+    /// The principal's roles that grant the action. A role that the settings do not know grants
+    /// nothing.
+    fn granting(&self, principal: &Principal, action: &str) -> impl Iterator<Item = &Allowed> {
+        principal
+            .roles
+            .iter()
+            .filter_map(|role| self.roles.get(role))
+            .filter(move |allowed| allowed.grants.contain(action))
+    }
+
+    fn role_allows(&self, principal: &Principal, action: &str, resource: &Resource) -> bool {
+        // A device that does not exist yet has no labels to compare.
+        let narrowed = resource.kind == DEVICE && resource.id.is_some();
+        self.granting(principal, action).any(|allowed| !narrowed || grants::hold(&allowed.devices, &resource.facts))
+    }
+}
+
+/// Whether the resource is the user's own account, or belongs to it.
+fn is_own(principal: &Principal, resource: &Resource) -> bool {
+    let account = resource.kind == "user" && resource.id.as_ref() == Some(&principal.id);
+    account || resource.facts.text(OWNER) == Some(&principal.id)
+}
+
+fn lacking(action: &str) -> Reason {
+    Reason::new("role-missing", format!("no role of the caller grants `{action}`"))
+}
+
+fn missing(action: &str) -> Decision {
+    Decision::Deny(lacking(action))
+}
+
+kernex_sdk::export_authorization!(Rbac);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Builds the bundled plugins into `OUT_DIR`, one component each.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Name of the plugin and of its folder.
+const PLUGINS: [&str; 3] = ["rbac", "rings", "guardian"];
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), Box<dyn std::error::Error>> {
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let package = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    let workspace = package.parent().ok_or("the plugins package lies in a workspace")?;
+    kernex_componentize::watch(
+        workspace,
+        &["plugins/rbac", "plugins/rings", "plugins/guardian", "plugins/componentize/src"],
+    );
+    let target = guests_directory(&out);
+    for plugin in PLUGINS {
+        let package = format!("kernex-plugin-{plugin}");
+        let component = kernex_componentize::build(workspace, &package, &target)?;
+        std::fs::write(out.join(format!("{plugin}.wasm")), component)?;
+    }
+    Ok(())
+}
+
+/// `<target>/guests`, found from `<target>/<profile>/build/<package>/out`: beside the outer build,
+/// and shared by every build script that builds guests.
+fn guests_directory(out: &Path) -> PathBuf {
+    out.ancestors().nth(4).unwrap_or(out).join("guests")
+}

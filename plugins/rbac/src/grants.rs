@@ -1,0 +1,98 @@
+//! Sets of actions, and selectors applied to facts.
+
+use std::collections::BTreeSet;
+
+use kernex_sdk::selector::{MAX_REQUIREMENTS, MAX_VALUES};
+use kernex_sdk::{Diagnostic, Fact, Facts, Operator, Requirement, Value};
+
+/// A set of actions, made for asking whether it contains one.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    everything: bool,
+    nouns: BTreeSet<String>,
+    actions: BTreeSet<String>,
+}
+
+impl Grants {
+    /// Parses grants. What is wrong with them is added to the diagnostics, with `pointer` as the
+    /// place of the list.
+    pub(crate) fn parse(grants: &[String], pointer: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut set = Self::default();
+        for (index, grant) in grants.iter().enumerate() {
+            match grant.split_once(':') {
+                None if grant == "*" => set.everything = true,
+                Some((noun, "*")) if is_word(noun) => {
+                    set.nouns.insert(noun.to_owned());
+                }
+                Some((noun, verb)) if is_word(noun) && is_word(verb) => {
+                    set.actions.insert(grant.clone());
+                }
+                Some(_) | None => diagnostics.push(Diagnostic::new(
+                    format!("{pointer}/{index}"),
+                    format!("`{grant}` is no grant: `noun:verb`, `noun:*` and `*` are"),
+                )),
+            }
+        }
+        set
+    }
+
+    pub(crate) fn contain(&self, action: &str) -> bool {
+        self.everything
+            || self.actions.contains(action)
+            || action.split_once(':').is_some_and(|(noun, _)| self.nouns.contains(noun))
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// Whether all requirements hold for the facts.
+pub(crate) fn hold(selector: &[Requirement], facts: &[Fact]) -> bool {
+    selector.iter().all(|requirement| {
+        let value = facts.value(&requirement.key);
+        let listed = value.is_some_and(|value| requirement.values.iter().any(|text| is(value, text)));
+        match requirement.operator {
+            Operator::Equals | Operator::OneOf => listed,
+            Operator::Differs | Operator::NoneOf => !listed,
+            Operator::Exists => value.is_some(),
+            Operator::Absent => value.is_none(),
+        }
+    })
+}
+
+fn is(value: &Value, text: &str) -> bool {
+    match value {
+        Value::Text(own) => own == text,
+        Value::Integer(number) => text.parse() == Ok(*number),
+        Value::Real(number) => text.parse() == Ok(*number),
+        Value::Boolean(truth) => text.parse() == Ok(*truth),
+        Value::Texts(own) => own.iter().any(|own| own == text),
+    }
+}
+
+/// What at least one of two selectors matches, as one selector. A conjunction can say that only
+/// where they differ in the values of one key; otherwise it is the first: a list then shows less
+/// than the roles allow, never more.
+pub(crate) fn either(first: Vec<Requirement>, second: &[Requirement]) -> Vec<Requirement> {
+    if first.len() != second.len() || first.len() > MAX_REQUIREMENTS {
+        return first;
+    }
+    let mut different = (0..first.len()).filter(|index| first[*index] != second[*index]);
+    let (Some(index), None) = (different.next(), different.next()) else { return first };
+    let (mine, other) = (&first[index], &second[index]);
+    let lists = |requirement: &Requirement| match requirement.operator {
+        Operator::Equals | Operator::OneOf => true,
+        Operator::Differs | Operator::NoneOf | Operator::Exists | Operator::Absent => false,
+    };
+    let values: BTreeSet<&String> = mine.values.iter().chain(&other.values).collect();
+    if mine.key != other.key || !lists(mine) || !lists(other) || values.len() > MAX_VALUES {
+        return first;
+    }
+    let values = values.into_iter().cloned().collect();
+    let union = Requirement { key: mine.key.clone(), operator: Operator::OneOf, values };
+    let mut merged = first;
+    merged[index] = union;
+    merged
+}
