@@ -1,0 +1,150 @@
+//! Owns how the decision log is stored: newest first, found by gate, policy, subject and outcome.
+
+use kernex_model::id::{DecisionId, Ulid};
+use kernex_model::name::PolicyName;
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::time::Timestamp;
+use surrealdb::types::{RecordId, Value, Variables};
+
+use crate::changes::Changes;
+use crate::cursor::{Listed, MAX_PAGE, Page};
+use crate::error::{Failure, StoreError};
+use crate::key::{Key, complement, complemented};
+use crate::record::Record;
+use crate::store::Store;
+use crate::walk::{Walk, pair_key};
+
+/// The table of the log's terms.
+const TERMS: &str = "decision_term";
+
+/// Which decisions a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DecisionFilter<'a> {
+    /// Those of this gate.
+    pub gate: Option<DecisionGate>,
+    /// Those of this policy.
+    pub policy: Option<&'a PolicyName>,
+    /// Those about this principal, deployment or device.
+    pub subject: Option<&'a str>,
+    /// Those that came out like this.
+    pub outcome: Option<DecisionOutcome>,
+}
+
+fn gate(gate: DecisionGate) -> String {
+    let name = match gate {
+        DecisionGate::Authorization => "authorization",
+        DecisionGate::Targeting => "targeting",
+        DecisionGate::Rollback => "rollback",
+    };
+    format!("gate={name}")
+}
+
+fn policy(name: &PolicyName) -> String {
+    format!("policy={name}")
+}
+
+fn subject(subject: &str) -> String {
+    format!("subject={subject}")
+}
+
+fn outcome(outcome: DecisionOutcome) -> String {
+    format!("outcome={}", outcome.as_str())
+}
+
+impl Record for Decision {
+    type Id = DecisionId;
+    const TABLE: &'static str = "decision";
+    const OPAQUE: &'static [&'static str] = &["input", "output", "facts_read"];
+    const APPEND_ONLY: bool = true;
+    const TERM_TABLE: Option<&'static str> = Some(TERMS);
+
+    fn key_of(id: &DecisionId) -> Key {
+        Key::newest_first(id.0)
+    }
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.id)
+    }
+
+    fn id_text(key: &Key) -> Option<String> {
+        complemented(key.sort()).map(|ulid| DecisionId(ulid).to_string())
+    }
+
+    fn terms(&self) -> Vec<String> {
+        vec![gate(self.gate), policy(&self.policy), subject(&self.subject), outcome(self.outcome)]
+    }
+}
+
+impl Store {
+    /// One decision.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decision(&self, id: DecisionId) -> Result<Option<Decision>, StoreError> {
+        self.get(&id).await
+    }
+
+    /// Decisions, newest first.
+    ///
+    /// # Errors
+    /// Where the database fails or the cursor is another list's.
+    pub async fn list_decisions(&self, filter: DecisionFilter<'_>, page: &Page) -> Result<Listed<Decision>, StoreError> {
+        // The rarest is walked, the others are checked on what it leads to.
+        let term = filter
+            .subject
+            .map(subject)
+            .or_else(|| filter.outcome.map(outcome))
+            .or_else(|| filter.policy.map(policy))
+            .or_else(|| filter.gate.map(gate));
+        let walk = term.map_or(Walk::Table, Walk::Term);
+        let name = format!(
+            "{:?}",
+            (filter.gate.map(gate), filter.policy.map(policy), filter.subject, filter.outcome.map(outcome))
+        );
+        self.list_where(&walk, page, &name, |decision: &Decision| {
+            filter.gate.is_none_or(|gate| decision.gate == gate)
+                && filter.policy.is_none_or(|policy| decision.policy == *policy)
+                && filter.subject.is_none_or(|subject| decision.subject == subject)
+                && filter.outcome.is_none_or(|outcome| decision.outcome == outcome)
+        })
+        .await
+    }
+
+    /// Appends decisions that led to no change, such as denials. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// Where the database fails or there are more than [`crate::MAX_RECORDS`].
+    pub async fn append_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+        if decisions.is_empty() {
+            return Ok(());
+        }
+        let mut changes = Changes::unaudited();
+        for decision in decisions {
+            changes.put(decision);
+        }
+        self.commit_unaudited(changes).await
+    }
+
+    /// Removes decisions made before `older_than`, at most 1,000 and `limit`; tells how many went.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prune_decisions(&self, older_than: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        // Newest first: behind the complement of that moment's first identifier stand the older ones.
+        let moment = u64::try_from(older_than.as_millis()).unwrap_or_default();
+        let from = complement(Ulid::from_parts(moment, 0));
+        let old = self.walk::<Decision>(&Walk::Table, &from, limit.min(usize::from(MAX_PAGE))).await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut gone: Vec<Value> = Vec::with_capacity(old.len() * 5);
+        for (place, decision) in &old {
+            gone.push(Value::RecordId(decision.key().record_id(Decision::TABLE)));
+            gone.extend(decision.terms().iter().map(|term| Value::RecordId(RecordId::new(TERMS, pair_key(term, place)))));
+        }
+        let mut variables = Variables::new();
+        variables.insert("gone", gone);
+        self.retried("DELETE $gone RETURN NONE", variables).await.map_err(Failure::into_error)?;
+        Ok(old.len())
+    }
+}
