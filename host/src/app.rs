@@ -1,14 +1,177 @@
 //! The use cases: one file per noun, each reads authorize, load, decide, commit. Knows nothing of HTTP.
 
+pub mod bundles;
 pub mod caller;
+mod columns;
+mod commands;
+pub mod configs;
 pub mod context;
 pub mod decision_log;
+pub mod deployments;
+pub mod driver;
 pub mod error;
+mod execution;
+pub mod fleet;
 pub mod gatekeeper;
+pub mod group;
+pub mod heartbeats;
+pub mod identity;
+pub mod planning;
 pub mod policies;
+pub mod reports;
+pub mod timelines;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kernex_engine::Engine;
+use kernex_model::id::{BundleId, DeploymentId};
+use kernex_model::name::{BundleName, BundleVersion};
+use kernex_store::Store;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 pub use caller::Caller;
 pub use context::Context;
 pub use error::{AppError, FieldError};
 pub use gatekeeper::{Gatekeeper, Grant, Scope};
 pub use policies::Policies;
+
+use bundles::BundleNames;
+use bundles::storage::BundleStorage;
+use decision_log::DecisionLog;
+use fleet::Fleet;
+use group::{Group, GroupInbox, group};
+use heartbeats::BeatJob;
+use identity::Identity;
+use policies::PolicyError;
+use reports::ReportJob;
+
+/// What the use cases are told by the settings.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    /// Seconds between a device's heartbeats.
+    pub poll_s: u32,
+}
+
+/// Everything that the use cases work with.
+#[derive(Debug)]
+pub struct App {
+    /// Time, identifiers, randomness.
+    pub context: Context,
+    /// All state but bundles' bytes.
+    pub store: Store,
+    /// The active policies.
+    pub policies: Policies,
+    /// Asks the authorization policy.
+    pub gatekeeper: Gatekeeper,
+    /// Decisions on their way to the store.
+    pub decisions: DecisionLog,
+    /// Accounts, sessions, keys and tokens.
+    pub identity: Identity,
+    /// Devices in memory.
+    pub fleet: Fleet,
+    /// Bundles' bytes.
+    pub storage: BundleStorage,
+    /// What bundles are called.
+    pub bundle_names: BundleNames,
+    /// What the settings say.
+    pub settings: AppSettings,
+    reports: Group<ReportJob, ()>,
+    beats: Group<BeatJob, ()>,
+    wake: Arc<Notify>,
+    held: Mutex<HashSet<DeploymentId>>,
+}
+
+/// What the workers take work out of.
+#[derive(Debug)]
+pub struct Inboxes {
+    /// Reports to write.
+    pub reports: GroupInbox<ReportJob, ()>,
+    /// Heartbeats to write through.
+    pub beats: GroupInbox<BeatJob, ()>,
+}
+
+/// Why the use cases could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum AppStartError {
+    /// A policy is missing or broken.
+    #[error(transparent)]
+    Policies(#[from] PolicyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] kernex_store::StoreError),
+    /// What was in flight could not be read back.
+    #[error("cannot restore the commands in flight: {0}")]
+    Commands(String),
+}
+
+impl App {
+    /// Makes the use cases ready over a migrated store: policies, devices, presence and pending commands
+    /// are read back.
+    ///
+    /// # Errors
+    /// [`AppStartError`]; nothing may be served then.
+    pub async fn start(
+        context: Context,
+        store: Store,
+        engine: &Engine,
+        identity: Identity,
+        storage: BundleStorage,
+        settings: AppSettings,
+    ) -> Result<(Self, Inboxes), AppStartError> {
+        let policies = Policies::load(engine, &store, &context).await?;
+        let decisions = DecisionLog::default();
+        let (reports, report_inbox) = group();
+        let (beats, beat_inbox) = group();
+        let app = Self {
+            gatekeeper: Gatekeeper::new(policies.clone(), context.clone(), decisions.clone()),
+            fleet: Fleet::load(&store).await?,
+            bundle_names: BundleNames::load(&store).await?,
+            context,
+            store,
+            policies,
+            decisions,
+            identity,
+            storage,
+            settings,
+            reports,
+            beats,
+            wake: Arc::default(),
+            held: Mutex::default(),
+        };
+        app.restore_commands().await.map_err(|error| AppStartError::Commands(format!("{error:?}")))?;
+        Ok((app, Inboxes { reports: report_inbox, beats: beat_inbox }))
+    }
+
+    /// Lets the driver look at once instead of at its next turn.
+    pub fn wake_driver(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until somebody wakes the driver.
+    pub async fn driver_woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Name and version of a bundle.
+    #[must_use]
+    pub fn bundle_name(&self, bundle: BundleId) -> Option<(BundleName, BundleVersion)> {
+        self.bundle_names.get(bundle)
+    }
+
+    /// Whether the rollback policy's last word on a deployment was to hold. Forgotten by a restart: it is
+    /// asked again before the next offer.
+    fn holds(&self, deployment: DeploymentId) -> bool {
+        self.held.lock().contains(&deployment)
+    }
+
+    fn note_hold(&self, deployment: DeploymentId, hold: bool) {
+        let mut held = self.held.lock();
+        if hold {
+            held.insert(deployment);
+        } else {
+            held.remove(&deployment);
+        }
+    }
+}

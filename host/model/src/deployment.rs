@@ -394,7 +394,11 @@ impl Deployment {
     /// Notices that nothing more happens by itself. Returns whether that is news.
     pub fn settle(&mut self, now: Timestamp) -> bool {
         let counts = self.counts();
-        let idle = counts.active() == 0;
+        let to_send = |wave: u16, counts: &StateCounts| {
+            AssignmentState::ALL.into_iter().any(|state| counts.at(state) > 0 && self.sends_back(wave, state))
+        };
+        let left = (0_u16..).zip(&self.waves).any(|(number, wave)| to_send(number, &wave.counts));
+        let idle = counts.active() == 0 && !left;
         match self.state {
             DeploymentState::RollingBack if idle => {
                 self.step(DeploymentState::RolledBack, self.reason.clone(), now);

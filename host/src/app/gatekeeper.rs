@@ -212,10 +212,10 @@ impl Grant {
         self
     }
 
-    /// The beginning of the change that was granted: its audit record and the decision that allowed it,
-    /// to be committed in one transaction with the change itself. `detail` must hold no secret.
+    /// The audit record of what was granted, and the decision that allowed it (none for the host itself):
+    /// to be committed in one transaction with the change. `detail` must hold no secret.
     #[must_use]
-    pub fn changes(&self, detail: Option<serde_json::Value>) -> Changes {
+    pub fn record(&self, detail: Option<serde_json::Value>) -> (AuditRecord, Option<Decision>) {
         let decision = self.asked.as_ref().map(|asked| {
             asked.decision(DecisionId(self.context.ulid()), &self.caller, &self.context)
         });
@@ -231,6 +231,13 @@ impl Grant {
             address: self.caller.address.map(|address| address.to_string()),
             detail: detail.map(Any),
         };
+        (audit, decision)
+    }
+
+    /// The beginning of the change that was granted, with its record.
+    #[must_use]
+    pub fn changes(&self, detail: Option<serde_json::Value>) -> Changes {
+        let (audit, decision) = self.record(detail);
         let changes = Changes::new(audit);
         match decision {
             Some(decision) => changes.deciding(&decision),

@@ -1,0 +1,197 @@
+//! Owns device configs and rollbacks of one device: what a person sends to a single device, as a direct deployment.
+
+use kernex_model::action::Action;
+use kernex_model::assignment::{Assignment, AssignmentState};
+use kernex_model::bundle::{BundleEvent, BundleStatus, DeviceConfig};
+use kernex_model::device::{Device, DeviceStatus};
+use kernex_model::digest::Digest;
+use kernex_model::id::{BundleId, DecisionId, DeviceId};
+use kernex_model::policy::{Permission, Reason, RollbackRequest};
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::selector::Selector;
+use kernex_store::{Listed, Page};
+use poem_openapi::types::Any;
+
+use super::deployments::Target;
+use super::gatekeeper::{Grant, POLICY_FAULT};
+use super::{App, AppError, Caller};
+
+/// Entries of a device's bundle history that are searched for a way back.
+const HISTORY_SEARCHED: u16 = 100;
+
+impl App {
+    async fn device_for(&self, id: DeviceId) -> Result<Device, AppError> {
+        let device = self.store.device(id).await?.ok_or(AppError::NotFound("device"))?;
+        match device.status {
+            DeviceStatus::Active | DeviceStatus::Pending => Ok(device),
+            DeviceStatus::Blocked | DeviceStatus::Retired => {
+                Err(AppError::conflict("device-not-active", format!("the device is {}", device.status.as_str())))
+            }
+        }
+    }
+
+    /// Writes a new version of a device's config and has it delivered.
+    ///
+    /// # Errors
+    /// Denied, not found, or a conflict where the device is blocked or retired.
+    pub async fn put_device_config(&self, caller: &Caller, id: DeviceId, document: serde_json::Value) -> Result<DeviceConfig, AppError> {
+        let grant = self.gatekeeper.authorize(caller, Action::ConfigWrite, "device", Some(id.to_string()), Vec::new())?;
+        let device = self.device_for(id).await?;
+        self.deliver_config(&grant, &device, document).await
+    }
+
+    /// Writes an earlier document again, as a new version: the one before the latest, or `version`.
+    ///
+    /// # Errors
+    /// Denied, not found, or a conflict (`nothing-to-go-back-to`) where there is no earlier version.
+    pub async fn rollback_device_config(&self, caller: &Caller, id: DeviceId, version: Option<u64>) -> Result<DeviceConfig, AppError> {
+        let grant = self.gatekeeper.authorize(caller, Action::ConfigWrite, "device", Some(id.to_string()), Vec::new())?;
+        let device = self.device_for(id).await?;
+        let nothing = || AppError::conflict("nothing-to-go-back-to", "the device has no earlier config version");
+        let latest = self.store.latest_config(id).await?.ok_or_else(nothing)?;
+        let wanted = match version {
+            Some(version) => version,
+            None => latest.version.checked_sub(1).filter(|version| *version > 0).ok_or_else(nothing)?,
+        };
+        let earlier = self.store.config(id, wanted).await?.ok_or(AppError::NotFound("config version"))?;
+        self.deliver_config(&grant, &device, earlier.document.0).await
+    }
+
+    async fn deliver_config(&self, grant: &Grant, device: &Device, document: serde_json::Value) -> Result<DeviceConfig, AppError> {
+        let caller = grant.caller();
+        let version = self.store.latest_config(device.id).await?.map_or(0, |config| config.version) + 1;
+        let name = format!("config {version} to {}", device.id).parse().map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
+        let (deployment, mut assignment) = self.direct(caller, name, Target::Config(document.clone()), Selector::everything(), device.id);
+        assignment.config_version = Some(version);
+        assignment.previous_config_version = device.config_version;
+        let config = DeviceConfig {
+            device_id: device.id,
+            version,
+            digest: Digest::of(document.to_string().as_bytes()),
+            document: Any(document),
+            assignment_id: Some(assignment.id),
+            created_by: caller.principal,
+            created_at: self.context.now(),
+        };
+        let mut changes = grant.changes(Some(serde_json::json!({ "version": version, "digest": config.digest })));
+        let mut deployment = deployment;
+        deployment.waves.iter_mut().for_each(|wave| wave.counts.enter(assignment.state));
+        changes.create(&deployment);
+        changes.create(&assignment);
+        changes.create(&config);
+        // Two writers of the same version: the record's key lets one of them in.
+        self.store.commit(changes).await.map_err(|error| match AppError::from(error) {
+            AppError::Conflict { .. } => AppError::conflict("config-moved", "another version was written at the same moment; try again"),
+            other => other,
+        })?;
+        self.wake_driver();
+        Ok(config)
+    }
+
+    /// The latest config of a device.
+    ///
+    /// # Errors
+    /// Denied, or not found where the device has none.
+    pub async fn get_device_config(&self, caller: &Caller, id: DeviceId) -> Result<DeviceConfig, AppError> {
+        self.gatekeeper.authorize(caller, Action::ConfigRead, "device", Some(id.to_string()), Vec::new())?;
+        self.store.latest_config(id).await?.ok_or(AppError::NotFound("config"))
+    }
+
+    /// Every version of a device's config, newest first.
+    ///
+    /// # Errors
+    /// Denied, or not found.
+    pub async fn list_device_configs(&self, caller: &Caller, id: DeviceId, page: &Page) -> Result<Listed<DeviceConfig>, AppError> {
+        self.gatekeeper.authorize(caller, Action::ConfigRead, "device", Some(id.to_string()), Vec::new())?;
+        self.store.device(id).await?.ok_or(AppError::NotFound("device"))?;
+        Ok(self.store.list_configs(id, page).await?)
+    }
+
+    /// Sends one device back: to `to`, or to the bundle that it last ran verified before the present one.
+    ///
+    /// # Errors
+    /// Denied; not found where the device or `to` is; a conflict where there is nothing to go back to, the
+    /// bundle is bad, or the rollback policy refuses (its reason is in the text).
+    pub async fn rollback_device(&self, caller: &Caller, id: DeviceId, to: Option<BundleId>) -> Result<Assignment, AppError> {
+        let grant = self.gatekeeper.authorize(caller, Action::DeviceRollback, "device", Some(id.to_string()), Vec::new())?;
+        let device = self.device_for(id).await?;
+        let target = match to {
+            Some(bundle) => bundle,
+            None => self.earlier_bundle(&device).await?,
+        };
+        let bundle = self.store.bundle(target).await?.ok_or(AppError::NotFound("bundle"))?;
+        if bundle.status == BundleStatus::Bad {
+            return Err(AppError::conflict("bundle-bad", "a fleet was rolled back from that bundle"));
+        }
+        if device.bundle_id == Some(target) {
+            return Err(AppError::conflict("already-running", "the device runs that bundle"));
+        }
+        let decision = self.permit(&device, target)?;
+        let name = format!("rollback of {id}").parse().map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
+        let (mut deployment, assignment) = self.direct(caller, name, Target::Bundle(target), Selector::everything(), id);
+        let assignment = Assignment { state: AssignmentState::RollbackQueued, previous_bundle_id: Some(target), ..assignment };
+        deployment.waves.iter_mut().for_each(|wave| wave.counts.enter(assignment.state));
+        let mut changes = grant.changes(Some(serde_json::json!({ "to_bundle": target }))).deciding(&decision);
+        changes.create(&deployment);
+        changes.create(&assignment);
+        self.store.commit(changes).await?;
+        self.wake_driver();
+        Ok(assignment)
+    }
+
+    async fn earlier_bundle(&self, device: &Device) -> Result<BundleId, AppError> {
+        let current = device.bundle_id;
+        if let Some(verified) = device.verified_bundle_id.filter(|verified| Some(*verified) != current) {
+            return Ok(verified);
+        }
+        let history = self.store.bundle_history(device.id, &Page::first(HISTORY_SEARCHED)).await?;
+        history
+            .items
+            .into_iter()
+            .find(|entry| matches!(entry.event, BundleEvent::Verified | BundleEvent::RolledBackTo | BundleEvent::Seen) && Some(entry.bundle_id) != current)
+            .map(|entry| entry.bundle_id)
+            .ok_or_else(|| AppError::conflict("nothing-to-go-back-to", "the device ran no other verified bundle before"))
+    }
+
+    /// Asks the rollback policy whether a person may send the device back.
+    fn permit(&self, device: &Device, to: BundleId) -> Result<Decision, AppError> {
+        let policy = self.policies.rollback(None).ok_or_else(|| AppError::Internal("there is no rollback policy".to_owned()))?;
+        let request = RollbackRequest {
+            device: device.id.to_string(),
+            from_bundle: device.bundle_id.map(|id| id.to_string()).unwrap_or_default(),
+            to_bundle: to.to_string(),
+            facts: Vec::new(),
+        };
+        let run = policy.engine.permit(&request, &[]);
+        let (outcome, reason) = match &run.outcome {
+            Ok(Permission::Permitted) => (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it")),
+            Ok(Permission::Refused(reason)) => (DecisionOutcome::Deny, reason.clone()),
+            Err(fault) => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}"))),
+        };
+        let decision = Decision {
+            id: DecisionId(self.context.ulid()),
+            at: self.context.now(),
+            gate: DecisionGate::Rollback,
+            policy: policy.revision.name.clone(),
+            plugin_digest: policy.revision.plugin_digest,
+            settings_digest: policy.revision.settings_digest,
+            subject: device.id.to_string(),
+            question: "permit".to_owned(),
+            outcome,
+            code: reason.code,
+            message: reason.message,
+            input: Any(serde_json::to_value(&request).unwrap_or_default()),
+            output: run.outcome.as_ref().ok().map(|output| Any(serde_json::to_value(output).unwrap_or_default())),
+            facts_read: Any(serde_json::to_value(&run.facts_read).unwrap_or_default()),
+            fuel: run.fuel,
+            duration_us: u64::try_from(run.duration.as_micros()).unwrap_or(u64::MAX),
+            request_id: None,
+        };
+        if outcome == DecisionOutcome::Allow {
+            return Ok(decision);
+        }
+        let refused = AppError::conflict("rollback-refused", format!("{} ({})", decision.message, decision.code));
+        self.decisions.offer(decision);
+        Err(refused)
+    }
+}

@@ -1,0 +1,167 @@
+//! Owns carrying deployments on: each pass reads what is stored, does what is due, and commits it step by step.
+//!
+//! The driver keeps nothing that it cannot read again: it may be killed at any point and goes on from what
+//! is stored. Every step is one transaction on the revisions that were read; where something moved, the
+//! step is dropped and the next pass sees the new state.
+
+mod expire;
+mod judge;
+mod offer;
+mod plan;
+mod send_back;
+mod soak;
+
+use kernex_model::assignment::{Assignment, AssignmentState};
+use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, StateReason};
+use kernex_model::id::DeploymentId;
+use kernex_store::CommitError;
+
+use super::execution::Work;
+use super::fleet::ChangedDevices;
+use super::{App, AppError};
+
+/// Assignments that one step moves, at most.
+pub const STEP: u32 = 1_000;
+/// Steps of one kind in one pass, at most: one large deployment must not keep the others waiting.
+const MAX_STEPS: usize = 64;
+
+/// Whether a step did something, so that there may be more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing was due.
+    Idle,
+    /// Something was committed.
+    Moved,
+}
+
+impl App {
+    /// One pass over every deployment that is not settled. Returns whether anything moved.
+    ///
+    /// # Errors
+    /// Where the store fails; a deployment's own trouble does not stop the others.
+    pub async fn drive(&self) -> Result<bool, AppError> {
+        let changed = self.fleet.take_changed();
+        let deployments = match self.store.unsettled_deployments().await {
+            Ok(deployments) => deployments,
+            Err(error) => {
+                self.fleet.mark_all_changed();
+                return Err(error.into());
+            }
+        };
+        let mut moved = false;
+        for deployment in deployments {
+            match self.drive_deployment(deployment.id, &changed).await {
+                Ok(progress) => moved |= progress == Progress::Moved,
+                // Somebody moved it meanwhile: the next pass begins from there.
+                Err(AppError::Stale | AppError::Busy) => moved = true,
+                Err(error) => tracing::error!(deployment.id = %deployment.id, error = %error, detail = ?error, "a deployment could not be carried on"),
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn drive_deployment(&self, id: DeploymentId, changed: &ChangedDevices) -> Result<Progress, AppError> {
+        let mut moved = self.expire(id).await?;
+        moved = moved.or(self.soak(id).await?);
+        let Some(deployment) = self.store.deployment(id).await? else { return Ok(moved) };
+        match deployment.state {
+            DeploymentState::Draft => moved = moved.or(self.plan(deployment).await?),
+            DeploymentState::Running => {
+                moved = moved.or(self.join(&deployment, changed).await?);
+                moved = moved.or(self.judge(id).await?);
+                moved = moved.or(self.offer(id).await?);
+            }
+            DeploymentState::RollingBack => {
+                moved = moved.or(self.send_back(id).await?);
+                moved = moved.or(self.offer(id).await?);
+            }
+            DeploymentState::Cancelled => moved = moved.or(self.cancel_queued(id).await?),
+            DeploymentState::Paused | DeploymentState::Halted | DeploymentState::Completed | DeploymentState::RolledBack => {}
+        }
+        Ok(moved.or(self.settle(id).await?))
+    }
+
+    /// Loads a deployment for one step.
+    pub(super) async fn load_deployment(&self, id: DeploymentId) -> Result<Deployment, AppError> {
+        self.store.deployment(id).await?.ok_or(AppError::NotFound("deployment"))
+    }
+
+    /// Commits a step, unless there is nothing in it.
+    pub(super) async fn finish(&self, mut work: Work, id: DeploymentId, what: &str) -> Result<Progress, AppError> {
+        if work.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        work.audit_drive(self, id, what);
+        match work.commit(self).await {
+            Ok(()) => Ok(Progress::Moved),
+            Err(CommitError::Failed(error)) => Err(AppError::Internal(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Assignments of a deployment in one of `states` that are due, at most [`STEP`].
+    pub(super) async fn due(&self, deployment: &Deployment, states: &[AssignmentState]) -> Result<Vec<Assignment>, AppError> {
+        let now = self.context.now();
+        let mut found = Vec::new();
+        for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
+            for state in states.iter().filter(|state| counts.at(**state) > 0) {
+                let left = STEP.saturating_sub(u32::try_from(found.len()).unwrap_or(STEP));
+                if left > 0 {
+                    found.extend(self.store.due_assignments(deployment.id, *state, wave, now, left).await?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes back what was not offered yet.
+    async fn cancel_queued(&self, id: DeploymentId) -> Result<Progress, AppError> {
+        let mut moved = Progress::Idle;
+        for _ in 0..MAX_STEPS {
+            let deployment = self.load_deployment(id).await?;
+            let mut work = Work::new(self.context.now(), [deployment.clone()]);
+            for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
+                if counts.queued == 0 {
+                    continue;
+                }
+                for before in self.store.assignments_in_state(id, AssignmentState::Queued, wave, STEP).await? {
+                    if let Some(after) = before.cancelled(self.context.now()) {
+                        work.advance_quietly(&before, after);
+                    }
+                }
+                break;
+            }
+            match self.finish(work, id, "cancel").await? {
+                Progress::Idle => break,
+                Progress::Moved => moved = Progress::Moved,
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn settle(&self, id: DeploymentId) -> Result<Progress, AppError> {
+        let now = self.context.now();
+        let mut deployment = self.load_deployment(id).await?;
+        let done = deployment.kind == DeploymentKind::Direct && deployment.state == DeploymentState::Running && deployment.counts().active() == 0;
+        if done {
+            deployment.advance(host_reason("device-done", "the device came to its end"), now);
+        }
+        if !deployment.settle(now) && !done {
+            return Ok(Progress::Idle);
+        }
+        let mut work = Work::new(now, [deployment]);
+        work.deployment_mut(id);
+        self.finish(work, id, "settle").await
+    }
+}
+
+impl Progress {
+    pub(super) fn or(self, other: Self) -> Self {
+        if self == Self::Moved { self } else { other }
+    }
+}
+
+/// The host's own reason.
+pub(super) fn host_reason(code: &str, message: impl Into<String>) -> StateReason {
+    StateReason { code: code.to_owned(), message: message.into(), by: "host".to_owned() }
+}

@@ -1,0 +1,94 @@
+//! Owns turning a draft into a running deployment, and letting devices join one that runs.
+
+use std::collections::BTreeSet;
+
+use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, StateReason};
+use kernex_model::id::{AssignmentId, DeviceId};
+use kernex_model::report::TimelineKind;
+
+use super::Progress;
+use crate::app::execution::{Note, Work};
+use crate::app::fleet::ChangedDevices;
+use crate::app::planning::{Chosen, NotPlanned, queued};
+use crate::app::{App, AppError};
+
+/// Assignments written in one transaction.
+const CHUNK: usize = 1_000;
+
+impl App {
+    /// Chooses a draft's devices and writes them down, chunk by chunk; then the first wave opens. Killed in
+    /// the middle it begins again: what is written already is recognized by its identifier.
+    pub(super) async fn plan(&self, draft: Deployment) -> Result<Progress, AppError> {
+        let id = draft.id;
+        let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
+            Ok(chosen) => chosen,
+            Err(not_planned) => return self.halt_unplanned(draft, not_planned).await,
+        };
+        let by = format!("policy:{}", chosen.decision.policy);
+        let mut deployment = draft;
+        if deployment.waves.is_empty() {
+            deployment.waves.clone_from(&chosen.waves);
+            deployment.exclusions.clone_from(&chosen.exclusions);
+            let mut work = Work::new(self.context.now(), [deployment.clone()]);
+            work.deployment_mut(id);
+            work.decided(chosen.decision.clone());
+            self.finish(work, id, "plan").await?;
+        }
+        self.assign(id, &chosen).await?;
+        let mut deployment = self.load_deployment(id).await?;
+        let now = self.context.now();
+        deployment.start(now).map_err(|_| AppError::Stale)?;
+        deployment.reason = Some(StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by });
+        let mut work = Work::new(now, [deployment]);
+        work.deployment_mut(id);
+        self.finish(work, id, "start").await?;
+        self.fleet.mark_all_changed();
+        Ok(Progress::Moved)
+    }
+
+    async fn halt_unplanned(&self, mut draft: Deployment, not_planned: NotPlanned) -> Result<Progress, AppError> {
+        let id = draft.id;
+        let by = format!("policy:{}", not_planned.decision.policy);
+        let reason = StateReason { code: not_planned.reason.code, message: not_planned.reason.message, by };
+        draft.halt(reason, self.context.now()).map_err(|_| AppError::Stale)?;
+        let mut work = Work::new(self.context.now(), [draft]);
+        work.deployment_mut(id);
+        work.decided(*not_planned.decision);
+        self.finish(work, id, "halt").await
+    }
+
+    /// Writes down the chosen devices that are not assigned yet.
+    async fn assign(&self, id: kernex_model::id::DeploymentId, chosen: &Chosen) -> Result<Progress, AppError> {
+        let mut moved = Progress::Idle;
+        for chunk in chosen.devices.chunks(CHUNK) {
+            let ids: Vec<_> = chunk.iter().map(|(_, device)| AssignmentId { deployment: id, device: *device }).collect();
+            let known: BTreeSet<DeviceId> = self.store.assignments_by_id(&ids).await?.into_iter().map(|a| a.device_id).collect();
+            let deployment = self.load_deployment(id).await?;
+            let now = self.context.now();
+            // A device that joins late goes with the open wave: those before it have passed.
+            let first = if deployment.state == DeploymentState::Running { deployment.wave } else { 0 };
+            let mut work = Work::new(now, [deployment.clone()]);
+            for (wave, device) in chunk.iter().filter(|(_, device)| !known.contains(device)) {
+                let wave = (*wave).max(first);
+                let name = deployment.waves.get(usize::from(wave)).map_or("", |wave| wave.name.as_str());
+                let note = Note { decision: Some(chosen.decision.id), ..Note::new(TimelineKind::Assigned, "assigned", format!("chosen for wave {} ({name})", wave + 1)) };
+                work.assign(queued(&deployment, wave, *device, now), note);
+            }
+            moved = moved.or(self.finish(work, id, "assign").await?);
+        }
+        Ok(moved)
+    }
+
+    /// Lets devices that begin to match join, unless the deployment is frozen.
+    pub(super) async fn join(&self, deployment: &Deployment, changed: &ChangedDevices) -> Result<Progress, AppError> {
+        let nobody = !changed.all && changed.devices.is_empty();
+        if nobody || deployment.plan.frozen || deployment.kind == DeploymentKind::Direct {
+            return Ok(Progress::Idle);
+        }
+        let among: Option<Vec<DeviceId>> = (!changed.all).then(|| changed.devices.iter().copied().collect());
+        match self.choose(deployment, among.as_deref(), 0).await? {
+            Ok(chosen) => self.assign(deployment.id, &chosen).await,
+            Err(not_planned) => self.halt_unplanned(deployment.clone(), not_planned).await,
+        }
+    }
+}

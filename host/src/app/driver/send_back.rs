@@ -1,0 +1,90 @@
+//! Owns the rollback of a fleet: every exposed device is queued for its own last verified bundle, once.
+
+use std::collections::HashMap;
+
+use kernex_model::assignment::{Assignment, AssignmentState, error_code};
+use kernex_model::bundle::BundleStatus;
+use kernex_model::deployment::{Deployment, RollbackExtent};
+use kernex_model::id::{BundleId, DeploymentId};
+use kernex_model::report::{ReportedError, TimelineKind};
+
+use super::{MAX_STEPS, Progress, STEP};
+use crate::app::execution::{Note, Work};
+use crate::app::{App, AppError};
+
+impl App {
+    /// Queues the way back for what was exposed, and takes back what was only queued.
+    pub(super) async fn send_back(&self, id: DeploymentId) -> Result<Progress, AppError> {
+        let mut moved = self.cancel_queued(id).await?;
+        for _ in 0..MAX_STEPS {
+            let deployment = self.load_deployment(id).await?;
+            let exposed = self.exposed(&deployment).await?;
+            let mut usable = HashMap::new();
+            let now = self.context.now();
+            let mut work = Work::new(now, [deployment]);
+            for before in exposed {
+                let way = self.way_back(&before, &mut usable).await?;
+                let message = way.as_ref().err().map_or("queued to go back to what it ran before", |error| error.message.as_str()).to_owned();
+                let code = if way.is_ok() { "rollback.queued" } else { "rollback.impossible" };
+                if let Some(after) = before.sent_back(way, now) {
+                    work.advance(&before, after, Note::new(TimelineKind::Driver, code, message));
+                }
+            }
+            match self.finish(work, id, "send-back").await? {
+                Progress::Idle => break,
+                Progress::Moved => moved = Progress::Moved,
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn exposed(&self, deployment: &Deployment) -> Result<Vec<Assignment>, AppError> {
+        let mut found: Vec<Assignment> = Vec::new();
+        for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
+            for state in AssignmentState::ALL.into_iter().filter(|state| counts.at(*state) > 0 && deployment.sends_back(wave, *state)) {
+                let left = STEP.saturating_sub(u32::try_from(found.len()).unwrap_or(STEP));
+                if left > 0 {
+                    found.extend(self.store.assignments_in_state(deployment.id, state, wave, left).await?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a device can go back, looked up once per bundle.
+    async fn way_back(&self, assignment: &Assignment, usable: &mut HashMap<BundleId, bool>) -> Result<Result<(), ReportedError>, AppError> {
+        let no = |code: &str, message: &str| Ok(Err(ReportedError { code: code.to_owned(), message: message.to_owned() }));
+        if assignment.bundle_id.is_none() {
+            return match assignment.previous_config_version {
+                Some(_) => Ok(Ok(())),
+                None => no(error_code::NOTHING_TO_GO_BACK_TO, "the device had no config before"),
+            };
+        }
+        let Some(previous) = assignment.previous_bundle_id.filter(|previous| Some(*previous) != assignment.bundle_id) else {
+            return no(error_code::NOTHING_TO_GO_BACK_TO, "the device had no other verified bundle before");
+        };
+        if !usable.contains_key(&previous) {
+            let found = self.store.bundle(previous).await?;
+            // A retired bundle is out of use for new deployments; as the way back it is better than a broken one.
+            usable.insert(previous, found.is_some_and(|bundle| bundle.status != BundleStatus::Bad));
+        }
+        match usable.get(&previous) {
+            Some(true) => Ok(Ok(())),
+            _ => no(error_code::PREVIOUS_UNAVAILABLE, "the bundle that the device ran before is gone or bad"),
+        }
+    }
+
+    /// Marks the bundle of a deployment that is rolled back, so that nobody deploys it again. Failed
+    /// devices alone do not condemn a bundle.
+    pub(in crate::app) async fn mark_bad(&self, work: &mut Work, deployment: &Deployment) -> Result<(), AppError> {
+        let extent = work.deployment(deployment.id).and_then(|deployment| deployment.rollback);
+        let Some(id) = deployment.bundle_id.filter(|_| extent != Some(RollbackExtent::FailedDevices)) else { return Ok(()) };
+        if let Some(mut bundle) = self.store.bundle(id).await?
+            && bundle.status != BundleStatus::Bad
+        {
+            bundle.status = BundleStatus::Bad;
+            work.change_bundle(bundle);
+        }
+        Ok(())
+    }
+}

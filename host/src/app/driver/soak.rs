@@ -1,0 +1,83 @@
+//! Owns the soak: an installed device is verified once it stayed healthy long enough.
+
+use kernex_model::assignment::{Assignment, AssignmentState, error_code};
+use kernex_model::deployment::Plan;
+use kernex_model::device::Health;
+use kernex_model::id::DeploymentId;
+use kernex_model::report::{ReportedError, TimelineKind};
+use kernex_model::time::Timestamp;
+
+use super::{MAX_STEPS, Progress};
+use crate::app::execution::{Note, Work};
+use crate::app::fleet::Presence;
+use crate::app::{App, AppError};
+
+/// Seconds until a device that cannot be judged yet is looked at again.
+const LOOK_AGAIN_S: u32 = 5;
+
+/// What the heartbeats since the installation say at the end of the soak.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Verified,
+    Failed(ReportedError),
+    Wait,
+}
+
+/// Healthy, and running what was installed: verified. Silent or degraded: wait, at most as long as an
+/// attempt may take. Anything else: failed.
+fn verdict(assignment: &Assignment, presence: Presence, plan: &Plan, now: Timestamp) -> Verdict {
+    let installed_at = assignment.installed_at.unwrap_or(assignment.updated_at);
+    let fail = |code: &str, message: String| Verdict::Failed(ReportedError { code: code.to_owned(), message });
+    let seen = presence.seen.is_some_and(|seen| seen > installed_at);
+    let other = presence.bundle.is_some() && assignment.bundle_id.is_some() && presence.bundle != assignment.bundle_id;
+    if seen && other {
+        return fail("reverted", "the device runs another bundle than the one it reported installed".to_owned());
+    }
+    if seen && presence.health == Health::Failed {
+        return fail(error_code::UNHEALTHY, "the device says that it does not work".to_owned());
+    }
+    if seen && presence.health == Health::Healthy {
+        return Verdict::Verified;
+    }
+    if now >= installed_at.plus_secs(plan.soak_s).plus_secs(plan.attempt_timeout_s) {
+        return fail(error_code::UNHEALTHY, format!("no healthy heartbeat within {} s of the soak", plan.attempt_timeout_s));
+    }
+    Verdict::Wait
+}
+
+impl App {
+    /// Verifies, fails or puts off the devices whose soak time is over.
+    pub(super) async fn soak(&self, id: DeploymentId) -> Result<Progress, AppError> {
+        let mut moved = Progress::Idle;
+        for _ in 0..MAX_STEPS {
+            let deployment = self.load_deployment(id).await?;
+            let due = self.due(&deployment, &[AssignmentState::Installed]).await?;
+            let now = self.context.now();
+            let plan = deployment.plan.clone();
+            let mut work = Work::new(now, [deployment]);
+            for before in due {
+                match verdict(&before, self.fleet.presence(before.device_id), &plan, now) {
+                    Verdict::Verified => {
+                        if let Some(after) = before.verified(now) {
+                            let message = format!("healthy over the soak time of {} s", plan.soak_s);
+                            work.advance(&before, after, Note::new(TimelineKind::Driver, "soak.verified", message));
+                        }
+                    }
+                    Verdict::Failed(error) => {
+                        let message = error.message.clone();
+                        work.advance(&before, before.unhealthy(error, now), Note::new(TimelineKind::Driver, "soak.failed", message));
+                    }
+                    Verdict::Wait => {
+                        let later = Assignment { due_at: now.plus_secs(LOOK_AGAIN_S), updated_at: now, ..before.clone() };
+                        work.advance_quietly(&before, later);
+                    }
+                }
+            }
+            match self.finish(work, id, "soak").await? {
+                Progress::Idle => break,
+                Progress::Moved => moved = Progress::Moved,
+            }
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,60 @@
+//! Owns group commit: many devices' writes arrive at once and are committed together, each acknowledged on its own.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::AppError;
+
+/// Writes in one group.
+pub const MAX_GROUP: usize = 500;
+/// Writes that wait, at most; past it callers are told that the server is busy.
+pub const MAX_WAITING: usize = 20_000;
+
+type Waiting<J, A> = (J, oneshot::Sender<Result<A, AppError>>);
+
+/// Where jobs are handed in.
+#[derive(Debug)]
+pub struct Group<J, A> {
+    jobs: mpsc::Sender<Waiting<J, A>>,
+}
+
+/// Where the one writer takes them out.
+#[derive(Debug)]
+pub struct GroupInbox<J, A> {
+    jobs: mpsc::Receiver<Waiting<J, A>>,
+}
+
+/// A group and its inbox.
+#[must_use]
+pub fn group<J, A>() -> (Group<J, A>, GroupInbox<J, A>) {
+    let (sender, receiver) = mpsc::channel(MAX_WAITING);
+    (Group { jobs: sender }, GroupInbox { jobs: receiver })
+}
+
+impl<J, A> Group<J, A> {
+    /// Hands a job in and waits until its group was committed.
+    ///
+    /// # Errors
+    /// [`AppError::Busy`] where too many wait or the writer has stopped; else what the writer answers.
+    pub async fn submit(&self, job: J) -> Result<A, AppError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.try_send((job, answer)).map_err(|_| AppError::Busy)?;
+        answered.await.map_err(|_| AppError::Busy)?
+    }
+}
+
+impl<J, A> GroupInbox<J, A> {
+    /// Writes group after group until every [`Group`] is gone. What arrives during one commit makes up
+    /// the next group: no timer, and nobody who is alone waits.
+    pub async fn run(mut self, write: impl AsyncFn(&[J]) -> Vec<Result<A, AppError>>) {
+        let mut waiting = Vec::with_capacity(MAX_GROUP);
+        while self.jobs.recv_many(&mut waiting, MAX_GROUP).await > 0 {
+            let (jobs, answers): (Vec<J>, Vec<_>) = waiting.drain(..).unzip();
+            let results = write(&jobs).await;
+            debug_assert_eq!(results.len(), jobs.len());
+            for (answer, result) in answers.into_iter().zip(results) {
+                // A caller that went away has had its write all the same.
+                drop(answer.send(result));
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Owns planning: asks the targeting policy which devices a deployment gets and in which wave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernex_model::assignment::{Assignment, AssignmentState};
+use kernex_model::deployment::Deployment;
+use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
+use kernex_model::digest::Digest;
+use kernex_model::id::{AssignmentId, DecisionId, DeploymentId, DeviceId};
+use kernex_model::policy::{Fact, Reason, TargetingDeployment, TargetingPlan, Value};
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::selector::Selector;
+use kernex_model::time::Timestamp;
+use kernex_model::wave::{ExclusionCount, Wave};
+use kernex_store::{DeviceFilter, Page};
+use poem_openapi::types::Any;
+
+use super::columns::columns;
+use super::policies::ActivePolicy;
+use super::{App, AppError};
+
+/// Devices that one call of `classify` is about.
+const BATCH: usize = 8_192;
+/// Devices that a count of exclusions names.
+const SAMPLE: usize = 5;
+
+/// What the targeting policy made of the devices that match.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Waves without their assignments' counts.
+    pub waves: Vec<Wave>,
+    /// Chosen devices: wave and device, in the order of their hash.
+    pub devices: Vec<(u16, DeviceId)>,
+    /// Devices that are left out.
+    pub exclusions: Vec<ExclusionCount>,
+    /// How the policy decided.
+    pub decision: Decision,
+}
+
+/// Why nothing was planned: the deployment is halted with this reason.
+#[derive(Debug)]
+pub struct NotPlanned {
+    /// The policy's refusal, or its fault.
+    pub reason: Reason,
+    /// How the policy decided.
+    pub decision: Box<Decision>,
+}
+
+/// What a survey found out, and what it cost so far.
+struct Survey {
+    policy: Arc<ActivePolicy>,
+    asked: TargetingDeployment,
+    plan: TargetingPlan,
+    fuel: u64,
+    duration: Duration,
+}
+
+/// A number for a device in a deployment: evenly spread, stable, and different in every deployment.
+#[must_use]
+pub fn device_hash(deployment: DeploymentId, device: DeviceId) -> u64 {
+    Digest::of_parts(&[&deployment.0.to_bytes(), &device.0.to_bytes()]).prefix()
+}
+
+impl App {
+    /// Asks the targeting policy about every active device that matches the deployment's selector, or
+    /// only about `among`. At most `canaries` go into a wave named `canary`: devices that join later never do.
+    ///
+    /// # Errors
+    /// The outer error is the store's or a missing policy's; the inner one the policy's own refusal or fault.
+    pub async fn choose(&self, deployment: &Deployment, among: Option<&[DeviceId]>, canaries: u32) -> Result<Result<Chosen, NotPlanned>, AppError> {
+        let policy = self
+            .policies
+            .targeting(deployment.plan.targeting_policy.as_ref())
+            .ok_or_else(|| AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name"))?;
+        let asked = TargetingDeployment {
+            id: deployment.id.to_string(),
+            facts: self.deployment_facts(deployment).await?,
+            created_at_ms: u64::try_from(deployment.created_at.as_millis()).unwrap_or(0),
+        };
+        let run = policy.engine.survey(&asked, &[]);
+        let (fuel, duration) = (run.fuel, run.duration);
+        let plan = match run.outcome {
+            Ok(Ok(plan)) => Ok(plan),
+            Ok(Err(reason)) => Err((DecisionOutcome::Deny, reason)),
+            Err(fault) => Err((DecisionOutcome::Fault, Reason::new(super::gatekeeper::POLICY_FAULT, fault.to_string()))),
+        };
+        match plan {
+            Err((outcome, reason)) => {
+                let decision = self.planning_decision(&policy, &asked, outcome, &reason, None, (fuel, duration));
+                Ok(Err(NotPlanned { reason, decision: Box::new(decision) }))
+            }
+            Ok(plan) => self.classify(deployment, Survey { policy, asked, plan, fuel, duration }, among, canaries).await,
+        }
+    }
+
+    async fn classify(&self, deployment: &Deployment, mut survey: Survey, among: Option<&[DeviceId]>, canaries: u32) -> Result<Result<Chosen, NotPlanned>, AppError> {
+        let candidates = match Selector::from_policy(survey.plan.candidates.clone()) {
+            Ok(candidates) => candidates,
+            Err(error) => return Ok(Err(self.not_planned(&survey, error.to_string()))),
+        };
+        let selector = deployment.selector.clone().and(&candidates);
+        let mut classes: Vec<(u64, DeviceId, u16)> = Vec::new();
+        let mut pending: Vec<Device> = Vec::new();
+        let mut walk = Walk::new(among);
+        loop {
+            let page = walk.next(self, &selector).await?;
+            let last = page.is_none();
+            pending.extend(page.unwrap_or_default());
+            if pending.len() >= BATCH || (last && !pending.is_empty()) {
+                if let Err(fault) = self.classify_batch(deployment, &mut survey, &pending, &mut classes) {
+                    return Ok(Err(self.not_planned(&survey, fault)));
+                }
+                pending.clear();
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(Ok(self.arrange(&survey, classes, canaries)))
+    }
+
+    fn classify_batch(&self, deployment: &Deployment, survey: &mut Survey, devices: &[Device], classes: &mut Vec<(u64, DeviceId, u16)>) -> Result<(), String> {
+        let hashes: Vec<u64> = devices.iter().map(|device| device_hash(deployment.id, device.id)).collect();
+        let batch = columns(devices, &survey.plan.columns, hashes.clone(), &|id| self.bundle_name(id));
+        let run = survey.policy.engine.classify(&survey.asked, &survey.plan, &batch, &[]);
+        survey.fuel += run.fuel;
+        survey.duration += run.duration;
+        let found = run.outcome.map_err(|fault| fault.to_string())?;
+        classes.extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));
+        Ok(())
+    }
+
+    fn not_planned(&self, survey: &Survey, fault: String) -> NotPlanned {
+        let reason = Reason::new(super::gatekeeper::POLICY_FAULT, format!("the targeting policy failed: {fault}"));
+        let decision = self.planning_decision(&survey.policy, &survey.asked, DecisionOutcome::Fault, &reason, None, (survey.fuel, survey.duration));
+        NotPlanned { reason, decision: Box::new(decision) }
+    }
+
+    /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
+    fn arrange(&self, survey: &Survey, mut classes: Vec<(u64, DeviceId, u16)>, mut canaries_left: u32) -> Chosen {
+        classes.sort_unstable();
+        let names = &survey.plan.waves;
+        let waves = u16::try_from(names.len()).unwrap_or(u16::MAX);
+        let capped = names.first().is_some_and(|name| name == TargetingPlan::CANARY) && waves > 1;
+        let mut exclusions: Vec<ExclusionCount> = survey.plan.exclusions.iter().map(|reason| ExclusionCount {
+            code: reason.code.clone(),
+            message: reason.message.clone(),
+            count: 0,
+            sample: Vec::new(),
+        }).collect();
+        let mut devices = Vec::with_capacity(classes.len());
+        for (_, device, class) in classes {
+            if class >= waves {
+                if let Some(exclusion) = exclusions.get_mut(usize::from(class - waves)) {
+                    exclusion.count += 1;
+                    if exclusion.sample.len() < SAMPLE {
+                        exclusion.sample.push(device);
+                    }
+                }
+                continue;
+            }
+            let wave = if capped && class == 0 && canaries_left == 0 { 1 } else { class };
+            if capped && wave == 0 {
+                canaries_left -= 1;
+            }
+            devices.push((wave, device));
+        }
+        exclusions.retain(|exclusion| exclusion.count > 0);
+        let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
+        let output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
+        let decision = self.planning_decision(&survey.policy, &survey.asked, DecisionOutcome::Planned, &reason, Some(output), (survey.fuel, survey.duration));
+        Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision }
+    }
+
+    fn planning_decision(&self, policy: &ActivePolicy, asked: &TargetingDeployment, outcome: DecisionOutcome, reason: &Reason, output: Option<serde_json::Value>, cost: (u64, Duration)) -> Decision {
+        Decision {
+            id: DecisionId(self.context.ulid()),
+            at: self.context.now(),
+            gate: DecisionGate::Targeting,
+            policy: policy.revision.name.clone(),
+            plugin_digest: policy.revision.plugin_digest,
+            settings_digest: policy.revision.settings_digest,
+            subject: asked.id.clone(),
+            question: "plan".to_owned(),
+            outcome,
+            code: reason.code.clone(),
+            message: reason.message.clone(),
+            input: Any(serde_json::to_value(asked).unwrap_or_default()),
+            output: output.map(Any),
+            facts_read: Any(serde_json::json!([])),
+            fuel: cost.0,
+            duration_us: u64::try_from(cost.1.as_micros()).unwrap_or(u64::MAX),
+            request_id: None,
+        }
+    }
+
+    /// What the policies may know of a deployment: its bundle, its kind and its settings.
+    pub(super) async fn deployment_facts(&self, deployment: &Deployment) -> Result<Vec<Fact>, AppError> {
+        let mut facts = Vec::new();
+        if let Some(id) = deployment.bundle_id {
+            let bundle = self.store.bundle(id).await?.ok_or(AppError::NotFound("bundle"))?;
+            facts.push(Fact::text("bundle.name", bundle.name.as_str()));
+            facts.push(Fact::text("bundle.version", bundle.version.as_str()));
+            if let Some((_, models)) = bundle.labels.iter().find(|(key, _)| key.as_str() == "models") {
+                facts.push(Fact::texts("bundle.models", models.as_str().split('+').map(str::to_owned).collect()));
+            }
+        }
+        for (key, value) in deployment.plan.settings.iter().flat_map(|settings| &settings.0) {
+            let value = match value {
+                serde_json::Value::String(text) => Value::Text(text.clone()),
+                serde_json::Value::Bool(flag) => Value::Boolean(*flag),
+                serde_json::Value::Number(number) => match number.as_i64() {
+                    Some(integer) => Value::Integer(integer),
+                    None => Value::Real(number.as_f64().unwrap_or_default()),
+                },
+                _ => continue,
+            };
+            facts.push(Fact { name: format!("settings.{key}"), value });
+        }
+        Ok(facts)
+    }
+}
+
+/// Walks the devices in question, a page at a time.
+struct Walk<'a> {
+    among: Option<std::slice::Chunks<'a, DeviceId>>,
+    page: Option<Page>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(among: Option<&'a [DeviceId]>) -> Self {
+        Self { among: among.map(|ids| ids.chunks(usize::from(Page::MAX_LIMIT))), page: Some(Page::first(Page::MAX_LIMIT)) }
+    }
+
+    /// The next page; `None` after the last.
+    async fn next(&mut self, app: &App, selector: &Selector) -> Result<Option<Vec<Device>>, AppError> {
+        let names = |id| app.bundle_name(id);
+        if let Some(chunks) = &mut self.among {
+            let Some(ids) = chunks.next() else { return Ok(None) };
+            let mut devices = app.store.devices_by_id(ids).await?;
+            devices.retain(|device| {
+                let bundle = device.bundle_id.and_then(names);
+                let attributes = DeviceAttributes { device, bundle: bundle.as_ref().map(|(name, version)| (name, version)) };
+                device.status == DeviceStatus::Active && selector.matches(&attributes)
+            });
+            return Ok(Some(devices));
+        }
+        let Some(page) = self.page.take() else { return Ok(None) };
+        let filter = DeviceFilter { selector: Some(selector), scope: None, status: Some(DeviceStatus::Active) };
+        let listed = app.store.list_devices(filter, &page, &names).await?;
+        self.page = listed.next.map(|after| Page::after(Page::MAX_LIMIT, after));
+        Ok(Some(listed.items))
+    }
+}
+
+/// A device's part in a deployment, before anything happened.
+pub(super) fn queued(deployment: &Deployment, wave: u16, device: DeviceId, now: Timestamp) -> Assignment {
+    Assignment {
+        id: AssignmentId { deployment: deployment.id, device },
+        deployment_id: deployment.id,
+        device_id: device,
+        wave,
+        state: AssignmentState::Queued,
+        attempt: 0,
+        failed_attempts: 0,
+        bundle_id: deployment.bundle_id,
+        config_version: None,
+        previous_bundle_id: None,
+        previous_config_version: None,
+        due_at: now,
+        progress: None,
+        error: None,
+        offered_at: None,
+        installed_at: None,
+        updated_at: now,
+        revision: 1,
+    }
+}
