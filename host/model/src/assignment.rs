@@ -191,6 +191,8 @@ pub mod error_code {
     pub const UNHEALTHY: &str = "unhealthy-after-install";
     /// There is no earlier verified bundle or config.
     pub const NOTHING_TO_GO_BACK_TO: &str = "nothing-to-go-back-to";
+    /// The device was retired before its turn came.
+    pub const DEVICE_RETIRED: &str = "device-retired";
     /// The earlier bundle no longer exists or must not be used.
     pub const PREVIOUS_UNAVAILABLE: &str = "previous-bundle-unavailable";
 }
@@ -329,6 +331,18 @@ impl Assignment {
     #[must_use]
     pub fn cancelled(&self, now: Timestamp) -> Option<Self> {
         (self.state == AssignmentState::Queued).then(|| self.moved(AssignmentState::Cancelled, now, Timestamp::MAX))
+    }
+
+    /// Gives it up, because its device is retired. `None` unless it is queued, in either direction.
+    #[must_use]
+    pub fn abandoned(&self, now: Timestamp) -> Option<Self> {
+        let state = match self.state {
+            AssignmentState::Queued => AssignmentState::Cancelled,
+            AssignmentState::RollbackQueued => AssignmentState::RollbackFailed,
+            _ => return None,
+        };
+        let error = ReportedError { code: error_code::DEVICE_RETIRED.to_owned(), message: "the device is retired".to_owned() };
+        Some(Self { error: Some(error), ..self.moved(state, now, Timestamp::MAX) })
     }
 
     /// Queues the way back, or says why there is none. `None` unless the device was exposed.

@@ -50,7 +50,7 @@ pub(super) struct Work {
     decisions: Vec<Decision>,
     audit: Vec<AuditRecord>,
     publish: Vec<Command>,
-    withdraw: Vec<AssignmentId>,
+    withdraw: Vec<(AssignmentId, u32)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Work {
             self.follow(&after);
         }
         if before.state.in_flight() && (!after.state.in_flight() || after.attempt != before.attempt) {
-            self.withdraw.push(after.id);
+            self.withdraw.push((after.id, before.attempt));
         }
         self.note(&after, note);
         let written = match self.assignments.get(&after.id) {
@@ -257,7 +257,7 @@ impl Work {
             changes.patch_device(patch);
         }
         app.store.commit(changes).await?;
-        self.withdraw.into_iter().for_each(|assignment| app.fleet.withdraw(assignment));
+        self.withdraw.into_iter().for_each(|(assignment, attempt)| app.fleet.withdraw(assignment, attempt));
         self.publish.into_iter().for_each(|command| app.fleet.publish(command));
         for (device, bundle, config) in versions {
             app.fleet.note_versions(device, bundle, config);

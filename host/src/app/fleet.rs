@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use kernex_model::attribute::Facts;
 use kernex_model::device::{Device, DeviceStatus, Health};
 use kernex_model::digest::Digest;
-use kernex_model::id::{BundleId, DeviceId};
+use kernex_model::id::{AssignmentId, BundleId, DeviceId};
 use kernex_model::report::Command;
 use kernex_model::time::Timestamp;
 use kernex_store::{PresencePage, Store, StoreError};
@@ -269,10 +269,11 @@ impl Fleet {
         }
     }
 
-    /// Withdraws the device's command where it is of that deployment.
-    pub fn withdraw(&self, assignment: kernex_model::id::AssignmentId) {
+    /// Withdraws the device's command where it is of that attempt or an earlier one. A newer one stays: it
+    /// may have been offered between the commit that ended this attempt and this call.
+    pub fn withdraw(&self, assignment: AssignmentId, attempt: u32) {
         if let Some(mut entry) = self.entries.get_mut(&assignment.device)
-            && entry.command.as_ref().is_some_and(|command| command.assignment_id == assignment)
+            && entry.command.as_ref().is_some_and(|command| command.assignment_id == assignment && command.attempt <= attempt)
         {
             entry.command = None;
         }

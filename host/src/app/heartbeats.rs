@@ -34,12 +34,15 @@ impl App {
     /// Takes in a heartbeat.
     ///
     /// # Errors
-    /// Denied, or not found where the device is gone; busy where what changed could not be written.
+    /// Denied; invalid where the bundle is unknown; not found where the device is gone; busy where what changed could not be written.
     pub async fn heartbeat(&self, caller: &Caller, beat: Beat) -> Result<HeartbeatAnswer, AppError> {
         let Principal::Device(device) = caller.principal else {
             return Err(AppError::invalid("not-a-device", "only devices send heartbeats"));
         };
         let grant = self.gatekeeper.authorize(caller, Action::DeviceHeartbeat, "device", Some(device.to_string()), Vec::new())?;
+        if beat.bundle.is_some_and(|bundle| !self.bundle_names.knows(bundle)) {
+            return Err(AppError::field("unknown-bundle", "/bundle_id", "there is no such bundle"));
+        }
         let now = self.context.now();
         let beaten = self.fleet.beat(device, &beat, now).ok_or(AppError::NotFound("device"))?;
         if beaten.changed {
@@ -90,9 +93,6 @@ impl App {
                 device.config_version = job.beat.config;
             }
             if let Some(bundle_id) = job.beat.bundle.filter(|bundle| Some(*bundle) != device.bundle_id) {
-                if self.store.bundle(bundle_id).await?.is_none() {
-                    return Err(AppError::field("unknown-bundle", "/bundle_id", "there is no such bundle"));
-                }
                 // What a device runs on its own is where it can be sent back to, unless something better is known.
                 patch.bundle_id = Some(Some(bundle_id));
                 if device.verified_bundle_id.is_none() {

@@ -36,8 +36,7 @@ impl App {
     /// # Errors
     /// Denied, or not found.
     pub async fn get_device_timeline(&self, caller: &Caller, id: DeviceId, page: &Page) -> Result<(Vec<Explanation>, Listed<TimelineEntry>), AppError> {
-        self.gatekeeper.authorize(caller, Action::DeviceRead, "device", Some(id.to_string()), Vec::new())?;
-        let device = self.store.device(id).await?.ok_or(AppError::NotFound("device"))?;
+        let (_, device) = self.device_in_scope(caller, Action::DeviceRead, id).await?;
         let entries = self.store.timeline(id, page).await?;
         let mut explanations = Vec::new();
         let unsettled = self.store.unsettled_deployments().await?;

@@ -92,6 +92,12 @@ impl App {
     async fn offer_one(&self, work: &mut Work, deployment: &Deployment, before: &Assignment, supply: &Supply) -> Result<(), AppError> {
         let now = self.context.now();
         let device = supply.devices.get(&before.device_id);
+        if device.is_none_or(|device| device.status == DeviceStatus::Retired) {
+            if let Some(after) = before.abandoned(now) {
+                work.advance(before, after, Note::new(TimelineKind::Driver, "device-retired", "the device is retired; nothing is sent to it any more"));
+            }
+            return Ok(());
+        }
         let active = device.is_some_and(|device| device.status == DeviceStatus::Active);
         let (true, Some(device), None) = (active, device, self.fleet.command(before.device_id)) else {
             // Busy with another deployment, or not admitted: others get the slot meanwhile.
