@@ -1,0 +1,234 @@
+//! Owns calls to a server's API: JSON in and out, problem documents as errors, patience with a busy server.
+
+use std::time::Duration;
+
+use rand::Rng;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How long one call may take, in seconds; transfers of bundles have no such limit.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait before a call is tried again.
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
+/// Bytes of an error's body that are read.
+const MAX_ERROR_BYTES: usize = 4_096;
+
+/// Why a call gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// The server's address is none.
+    #[error("`{0}` is no address of a server; it looks like http://127.0.0.1:8080")]
+    Address(String),
+    /// The server was not reached, or went away.
+    #[error("cannot reach the server: {0}")]
+    Transport(String),
+    /// The server refused.
+    #[error("{detail} ({status} {code})")]
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// The problem's stable code.
+        code: String,
+        /// The problem's sentence, with those of its fields.
+        detail: String,
+        /// When to try again, where the server said so.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not what it should be.
+    #[error("the server's answer is not understood: {0}")]
+    Unreadable(String),
+}
+
+impl ApiError {
+    /// Whether the server answered with this status.
+    #[must_use]
+    pub fn is(&self, status: StatusCode) -> bool {
+        matches!(self, Self::Problem { status: given, .. } if *given == status.as_u16())
+    }
+
+    /// Whether the same call may succeed a little later, and when.
+    fn passing(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Transport(_) => Some(None),
+            Self::Problem { status: 429 | 502..=504, retry_after, .. } => Some(*retry_after),
+            Self::Problem { .. } | Self::Address(_) | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// The API of one server. A clone shares the connections.
+#[derive(Debug, Clone)]
+pub struct Api {
+    http: Client,
+    base: Url,
+    attempts: u32,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct ProblemDocument {
+    title: String,
+    detail: String,
+    code: String,
+    errors: Vec<ProblemField>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct ProblemField {
+    pointer: String,
+    detail: String,
+}
+
+impl Api {
+    /// The API of the server at `server`, such as `http://127.0.0.1:8080`. A call that meets a busy or
+    /// absent server is made up to `attempts` times.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn new(server: &str, attempts: u32) -> Result<Self, ApiError> {
+        let base = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.ok_or_else(|| ApiError::Address(server.to_owned()))?;
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("kernex/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ApiError::Transport(chain(&error)))?;
+        Ok(Self { http, base, attempts: attempts.max(1) })
+    }
+
+    /// A request for a path on the server, such as `/api/v1/devices`.
+    ///
+    /// # Errors
+    /// Where the path is none.
+    pub fn request(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder, ApiError> {
+        let url = self.base.join(path).map_err(|_| ApiError::Address(path.to_owned()))?;
+        // A path that leads to another server would be given this one's token.
+        if url.origin() != self.base.origin() {
+            return Err(ApiError::Address(path.to_owned()));
+        }
+        let request = self.http.request(method, url);
+        Ok(match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    /// GET, JSON out.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> Result<T, ApiError> {
+        self.patiently(|| Ok(self.request(Method::GET, path, token)?.timeout(CALL_TIMEOUT))).await
+    }
+
+    /// POST, JSON in and out.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.patiently(|| Ok(self.request(Method::POST, path, token)?.timeout(CALL_TIMEOUT).json(body))).await
+    }
+
+    /// Sends a request and makes an error of every answer that is none. Not tried again.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        let response = request.send().await.map_err(|error| ApiError::Transport(chain(&error)))?;
+        if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
+    }
+
+    async fn patiently<T, F>(&self, request: F) -> Result<T, ApiError>
+    where
+        T: DeserializeOwned,
+        F: Fn() -> Result<RequestBuilder, ApiError>,
+    {
+        let mut attempt = 1;
+        loop {
+            let error = match self.send(request()?).await {
+                Ok(response) => match decode(response).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let Some(wait) = error.passing().filter(|_| attempt < self.attempts) else { return Err(error) };
+            tokio::time::sleep(wait.unwrap_or_else(|| backoff(attempt)).min(MAX_BACKOFF)).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// 0.2 s, doubled with each attempt, with full jitter: a fleet must not come back all at once.
+fn backoff(attempt: u32) -> Duration {
+    let most_ms = 200_u64 << attempt.min(7);
+    Duration::from_millis(rand::rng().random_range(most_ms / 4..=most_ms))
+}
+
+/// An empty body is read as `null`, which is what callers expect that ask for `()`.
+async fn decode<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+    let body = response.bytes().await.map_err(|error| ApiError::Transport(chain(&error)))?;
+    let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+    serde_json::from_slice(body).map_err(|error| ApiError::Unreadable(error.to_string()))
+}
+
+async fn problem(response: Response) -> ApiError {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(reqwest::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let body = response.bytes().await.unwrap_or_default();
+    let document: ProblemDocument = serde_json::from_slice(&body).unwrap_or_else(|_| ProblemDocument {
+        detail: String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BYTES)]).into_owned(),
+        ..ProblemDocument::default()
+    });
+    let mut detail = if document.detail.is_empty() { document.title } else { document.detail };
+    for field in document.errors {
+        detail.push_str(&format!("; {}: {}", field.pointer, field.detail));
+    }
+    ApiError::Problem { status: status.as_u16(), code: document.code, detail, retry_after }
+}
+
+/// reqwest's own text leaves out the reason; its sources have it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_sent_to_its_own_server_only() {
+        let api = Api::new("http://127.0.0.1:1", 1).expect("an address");
+        assert!(api.request(Method::GET, "/api/v1/devices", Some("secret")).is_ok());
+        assert!(api.request(Method::GET, "http://evil.example/", Some("secret")).is_err());
+        assert!(api.request(Method::GET, "//evil.example/", Some("secret")).is_err());
+        assert!(Api::new("127.0.0.1:8080", 1).is_err());
+    }
+
+    #[test]
+    fn only_what_passes_is_tried_again() {
+        let refused = |status| ApiError::Problem { status, code: String::new(), detail: String::new(), retry_after: None };
+        assert!(refused(503).passing().is_some() && refused(429).passing().is_some());
+        assert!(refused(409).passing().is_none() && refused(401).passing().is_none());
+        assert!((1..20).all(|attempt| backoff(attempt) <= Duration::from_millis(200 << 7)));
+    }
+}

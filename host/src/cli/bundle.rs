@@ -1,0 +1,123 @@
+//! Owns `bundle`: uploads content to a server, streamed from disk, and lists what is there.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use kernex_model::bundle::{Bundle, BundleStatus};
+use kernex_model::name::{BundleName, BundleVersion, MediaType};
+use reqwest::Method;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+
+use super::operator::Server;
+use super::{ApiError, CliError};
+
+/// Bytes that are read from disk at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Bundles on a server.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Upload a file as a bundle
+    Upload(Upload),
+    /// List bundles, the newest first page
+    List {
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// Upload a file as a bundle.
+#[derive(Debug, clap::Args)]
+pub struct Upload {
+    #[command(flatten)]
+    server: Server,
+    /// The file
+    file: PathBuf,
+    /// The bundle's name
+    #[arg(long)]
+    name: BundleName,
+    /// The bundle's version; a semantic version can be compared by policies
+    #[arg(long)]
+    version: BundleVersion,
+    /// Media type of the content
+    #[arg(long, default_value = "application/octet-stream")]
+    media_type: MediaType,
+    /// Detached signature for the devices to check
+    #[arg(long)]
+    signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bundles {
+    items: Vec<Bundle>,
+}
+
+impl Command {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Upload(upload) => upload.run().await,
+            Self::List { server } => {
+                let bundles: Bundles = server.operator().await?.get("/api/v1/bundles").await?;
+                for bundle in bundles.items {
+                    print_bundle(&bundle);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Upload {
+    async fn run(self) -> Result<(), CliError> {
+        let unreadable = |error: std::io::Error| CliError::Failed(format!("cannot read {}: {error}", self.file.display()));
+        let (digest, size) = digest_of(&self.file).await.map_err(unreadable)?;
+        let file = tokio::fs::File::open(&self.file).await.map_err(unreadable)?;
+        let operator = self.server.operator().await?;
+        // Names and versions consist of characters that a query may hold as they are, but for `+`.
+        let version = self.version.as_str().replace('+', "%2B");
+        let path = format!("/api/v1/bundles?name={}&version={version}", self.name);
+        let mut request = operator
+            .api
+            .request(Method::POST, &path, Some(operator.token()))?
+            .header("content-type", self.media_type.as_str())
+            .header("content-length", size)
+            .header("repr-digest", format!("sha-256=:{}:", STANDARD.encode(digest)))
+            .body(reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, READ_BYTES)));
+        if let Some(signature) = &self.signature {
+            request = request.header("x-bundle-signature", signature);
+        }
+        let response = operator.api.send(request).await?;
+        let bundle: Bundle = response.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        print_bundle(&bundle);
+        Ok(())
+    }
+}
+
+/// Read twice, so that the server can refuse what was changed or cut on the way.
+async fn digest_of(path: &std::path::Path) -> std::io::Result<([u8; 32], u64)> {
+    let mut file = tokio::fs::File::open(path).await?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut size = 0_u64;
+    loop {
+        let read = file.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok((hasher.finalize().into(), size));
+        }
+        hasher.update(&buffer[..read]);
+        size += read as u64;
+    }
+}
+
+fn print_bundle(bundle: &Bundle) {
+    let status = match bundle.status {
+        BundleStatus::Available => "available",
+        BundleStatus::Bad => "bad",
+        BundleStatus::Retired => "retired",
+    };
+    println!("{}  {} {}  {} bytes  {status}  sha256 {}", bundle.id, bundle.name, bundle.version, bundle.size, bundle.sha256);
+}

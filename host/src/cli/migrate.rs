@@ -1,0 +1,52 @@
+//! Owns `migrate`: the database's schema by hand. The server does `up` by itself when it starts.
+
+use clap::Subcommand;
+use kernex_store::{MigrationError, MigrationState};
+
+use super::CliError;
+use crate::config::Settings;
+use crate::host;
+
+/// Bring the database's schema up or down.
+#[derive(Debug, Subcommand)]
+pub enum Migrate {
+    /// Apply every migration that was not applied
+    Up,
+    /// Take applied migrations back, with the data they made room for
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        steps: u16,
+        /// Yes, the data may go
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// List the migrations and where each stands
+    Status,
+}
+
+impl Migrate {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let store = host::open_store(settings).await?;
+        let done = self.with(&store.migrations()).await;
+        store.close().await.map_err(CliError::failed)?;
+        done.map_err(CliError::failed)
+    }
+
+    async fn with(self, migrations: &kernex_store::Migrator) -> Result<(), MigrationError> {
+        match self {
+            Self::Up => println!("{} applied", migrations.up().await?),
+            Self::Down { steps, yes: _ } => println!("{} taken back", migrations.down(usize::from(steps)).await?),
+            Self::Status => {
+                for migration in migrations.status().await? {
+                    println!("{:<40} {}", migration.name, words(&migration.state));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn words(state: &MigrationState) -> String {
+    format!("{state:?}")
+}

@@ -1,0 +1,145 @@
+//! Owns the life of one simulated device: enrol, wait for admission, then beat and obey.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use kernex_model::device::{DeviceStatus, Health};
+use kernex_model::id::DeviceId;
+use reqwest::StatusCode;
+
+use super::protocol::{self, Beat, Enrolled, Token};
+use super::tally::Phase;
+use super::{World, about, admission, work};
+use crate::cli::ApiError;
+
+/// How often a device that waits for admission asks again.
+const ADMISSION_POLL_S: f64 = 5.0;
+/// How long a device waits after something did not work, in seconds.
+const RECOVERY_S: f64 = 5.0;
+/// The shortest time between two heartbeats, in seconds.
+const SHORTEST_POLL_S: f64 = 0.05;
+
+/// One device while it lives. What must outlive it is in the roster.
+pub struct Device<'w> {
+    /// What it shares with the others.
+    pub world: &'w World,
+    /// Which one it is.
+    pub number: u32,
+    key: SigningKey,
+    phase: Phase,
+    facts: Option<serde_json::Value>,
+}
+
+/// Lives until it is dropped.
+pub async fn live(world: &World, number: u32) {
+    let memory = world.roster.recall(number);
+    let key = match memory.key() {
+        Ok(key) => key,
+        Err(error) => return world.tally.trouble(format!("device {number} has no key: {error}")),
+    };
+    world.tally.runs(None, Some(memory.running.as_ref().map_or("nothing", |running| running.version.as_str())));
+    let mut device = Device { world, number, key, phase: Phase::Waiting, facts: Some(protocol::facts(number)) };
+    // A device that was here before goes on; only where its token is refused it enrols again.
+    let mut known = memory.id;
+    loop {
+        let id = match known.take() {
+            Some(id) => id,
+            None => device.admitted().await,
+        };
+        let lost = device.serve(id).await;
+        world.tally.trouble(lost.to_string());
+        device.enter(Phase::Waiting);
+        tokio::time::sleep(about(RECOVERY_S)).await;
+    }
+}
+
+impl Device<'_> {
+    /// Now does something else.
+    pub fn enter(&mut self, phase: Phase) {
+        if phase != self.phase {
+            self.world.tally.shift(self.phase, phase);
+            self.phase = phase;
+        }
+    }
+
+    /// Enrols and waits until the device is active. Enrolling again is how it asks: the same key gives
+    /// the same device.
+    async fn admitted(&mut self) -> DeviceId {
+        loop {
+            let wait = match self.enrol().await {
+                Ok(enrolled) => {
+                    self.world.roster.remember(self.number, |memory| memory.become_device(enrolled.id));
+                    if enrolled.status == DeviceStatus::Active {
+                        return enrolled.id;
+                    }
+                    ADMISSION_POLL_S
+                }
+                Err(error) => {
+                    self.world.tally.trouble(format!("enrolment: {error}"));
+                    RECOVERY_S
+                }
+            };
+            tokio::time::sleep(about(wait)).await;
+        }
+    }
+
+    async fn enrol(&self) -> Result<Enrolled, ApiError> {
+        if let Some(operator) = &self.world.operator
+            && let Some(enrolled) = admission::preauthorize(self.world, operator, self.number).await?
+        {
+            return Ok(enrolled);
+        }
+        protocol::enrol(self.world, self.number, &self.key).await
+    }
+
+    /// Beats and obeys, for as long as the server knows the device.
+    async fn serve(&mut self, id: DeviceId) -> ApiError {
+        let mut token: Option<Token> = None;
+        loop {
+            let good = match token.take().filter(Token::is_fresh) {
+                Some(good) => good,
+                None => match protocol::token(self.world, id, &self.key).await {
+                    Ok(fresh) => fresh,
+                    Err(error) => return error,
+                },
+            };
+            self.enter(Phase::Idle);
+            let wait = match self.beat(&good).await {
+                Ok(wait) => {
+                    token = Some(good);
+                    wait
+                }
+                // The next round asks for a new token; where that fails the device enrols again.
+                Err(error) if error.is(StatusCode::UNAUTHORIZED) => about(1.0),
+                Err(error) => {
+                    self.world.tally.trouble(error.to_string());
+                    token = Some(good);
+                    about(RECOVERY_S)
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One heartbeat and what it asks for; gives the time until the next.
+    async fn beat(&mut self, token: &Token) -> Result<Duration, ApiError> {
+        let memory = self.world.roster.recall(self.number);
+        let beat = Beat {
+            facts: self.facts.as_ref(),
+            bundle_id: memory.running.as_ref().map(|running| running.id),
+            config_version: memory.config_version,
+            health: Health::Healthy,
+        };
+        let orders = protocol::heartbeat(self.world, token, &beat).await?;
+        self.facts = None;
+        self.world.tally.heartbeats.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut obeyed = false;
+        for command in &orders.commands {
+            obeyed |= work::obey(self, token, command).await?;
+        }
+        self.enter(Phase::Idle);
+        // What has changed is told at once, not a whole poll later.
+        let next = if obeyed { SHORTEST_POLL_S } else { self.world.options.poll.unwrap_or(orders.next_poll_s) };
+        Ok(about(next.max(SHORTEST_POLL_S)))
+    }
+}

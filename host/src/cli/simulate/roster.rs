@@ -1,0 +1,133 @@
+//! Owns what a simulated fleet remembers between two runs: each device's key, identifier and software.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use kernex_model::id::{AssignmentId, BundleId, DeviceId};
+use kernex_model::name::BundleVersion;
+use kernex_model::report::Report;
+use parking_lot::Mutex;
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::credentials::write_private;
+
+/// Who may enter the directory with the keys: its owner.
+const PRIVATE_DIRECTORY_MODE: u32 = 0o700;
+const FILE: &str = "devices.json";
+
+/// One device's memory.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Memory {
+    /// The private key's 32 bytes, in hexadecimal.
+    key: String,
+    /// Given by the server.
+    pub id: Option<DeviceId>,
+    /// What it runs.
+    pub running: Option<Running>,
+    /// The config it runs.
+    pub config_version: Option<u64>,
+    /// How its last command ended: it may be asked again.
+    pub last: Option<Report>,
+}
+
+/// A bundle that a device runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The bundle.
+    pub id: BundleId,
+    /// Its version.
+    pub version: BundleVersion,
+}
+
+impl Memory {
+    fn fresh() -> Self {
+        let mut key = [0_u8; 32];
+        rand::rng().fill_bytes(&mut key);
+        Self { key: hex::encode(key), id: None, running: None, config_version: None, last: None }
+    }
+
+    /// The device's key.
+    pub fn key(&self) -> io::Result<SigningKey> {
+        let mut key = [0_u8; 32];
+        hex::decode_to_slice(&self.key, &mut key).map_err(io::Error::other)?;
+        Ok(SigningKey::from_bytes(&key))
+    }
+
+    /// Is that device from here on. Of another one (the server was set up anew) it remembers nothing.
+    pub fn become_device(&mut self, id: DeviceId) {
+        if self.id != Some(id) {
+            *self = Self { key: std::mem::take(&mut self.key), id: Some(id), running: None, config_version: None, last: None };
+        }
+    }
+
+    /// How this command ended before, where it did.
+    pub fn ended(&self, assignment: AssignmentId, attempt: u32) -> Option<&Report> {
+        self.last.as_ref().filter(|last| last.assignment_id == assignment && last.attempt == attempt)
+    }
+}
+
+/// All devices' memories, and the file that they are kept in.
+pub struct Roster {
+    file: PathBuf,
+    devices: Vec<Mutex<Memory>>,
+}
+
+impl Roster {
+    /// The roster in `directory`, with `devices` devices at least; new ones get new keys.
+    pub fn open(directory: &Path, devices: u32) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(PRIVATE_DIRECTORY_MODE))?;
+        let file = directory.join(FILE);
+        let mut known: Vec<Memory> = match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        known.resize_with(known.len().max(devices as usize), Memory::fresh);
+        let roster = Self { file, devices: known.into_iter().map(Mutex::new).collect() };
+        // Before a key is used it is kept: a device whose key is lost cannot come back.
+        roster.save()?;
+        Ok(roster)
+    }
+
+    /// Writes everything down.
+    pub fn save(&self) -> io::Result<()> {
+        let devices: Vec<Memory> = self.devices.iter().map(|device| device.lock().clone()).collect();
+        write_private(&self.file, &serde_json::to_vec(&devices)?)
+    }
+
+    /// What a device remembers.
+    pub fn recall(&self, number: u32) -> Memory {
+        self.devices[number as usize].lock().clone()
+    }
+
+    /// Lets a device remember something else.
+    pub fn remember(&self, number: u32, change: impl FnOnce(&mut Memory)) {
+        change(&mut self.devices[number as usize].lock());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_the_same_fleet() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let id: DeviceId = "dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D".parse().expect("an identifier");
+        let first = Roster::open(directory.path(), 2).expect("opened");
+        first.remember(1, |memory| memory.become_device(id));
+        first.save().expect("saved");
+        let key = first.recall(1).key().expect("a key");
+
+        let second = Roster::open(directory.path(), 3).expect("opened");
+        assert_eq!(second.recall(1).id, Some(id));
+        assert_eq!(second.recall(1).key().expect("a key").to_bytes(), key.to_bytes());
+        assert_ne!(second.recall(2).key().expect("a key").to_bytes(), key.to_bytes());
+        let mode = std::fs::metadata(directory.path().join(FILE)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,126 @@
+//! Owns what a simulated device does when it is told to: download, check, install or fail, and report each step.
+
+use std::sync::atomic::Ordering;
+
+use kernex_model::digest::Digest;
+use kernex_model::report::{Command, CommandBundle, CommandConfig, CommandKind, Report, ReportState, ReportedError};
+use reqwest::StatusCode;
+
+use super::device::Device;
+use super::outcome;
+use super::protocol::{self, Token};
+use super::roster::Running;
+use super::tally::Phase;
+use crate::cli::ApiError;
+
+/// Does what the command asks for, once. Asked again for the same attempt it only says again how that
+/// ended. Gives whether anything changed.
+pub async fn obey(device: &mut Device<'_>, token: &Token, command: &Command) -> Result<bool, ApiError> {
+    let memory = device.world.roster.recall(device.number);
+    if let Some(last) = memory.ended(command.assignment_id, command.attempt) {
+        return tell(device, token, last).await.map(|_| false);
+    }
+    let ended = match (&command.bundle, &command.config) {
+        (Some(bundle), _) => install(device, token, command, bundle).await?,
+        (None, Some(config)) => configure(device, token, command, config).await?,
+        (None, None) => Some(failure("empty-command", "the command names neither a bundle nor a config")),
+    };
+    let tally = &device.world.tally;
+    let counter = match (&ended, command.kind) {
+        (Some(_), _) => &tally.failed,
+        (None, CommandKind::Install) => &tally.installed,
+        (None, CommandKind::Rollback) => &tally.rolled_back,
+        (None, CommandKind::Configure) => &tally.configured,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let state = if ended.is_some() { ReportState::Failed } else { ReportState::Installed };
+    let last = Report { error: ended, ..step(command, state) };
+    // First remembered, then told: a device that is cut off in between must not install twice.
+    device.world.roster.remember(device.number, |memory| memory.last = Some(last.clone()));
+    tell(device, token, &last).await.map(|_| true)
+}
+
+/// `None` is success: the device runs the bundle from here on.
+async fn install(
+    device: &mut Device<'_>,
+    token: &Token,
+    command: &Command,
+    bundle: &CommandBundle,
+) -> Result<Option<ReportedError>, ApiError> {
+    device.enter(Phase::Downloading);
+    tell(device, token, &step(command, ReportState::Downloading)).await?;
+    let (size, digest) = protocol::download(device.world, token, bundle).await?;
+    if (size, digest) != (bundle.size, bundle.sha256) {
+        let found = format!("{size} bytes with SHA-256 {digest} instead of {} with {}", bundle.size, bundle.sha256);
+        return Ok(Some(failure("digest-mismatch", &found)));
+    }
+    device.world.tally.bytes.fetch_add(size, Ordering::Relaxed);
+    device.enter(Phase::Installing);
+    tell(device, token, &step(command, ReportState::Installing)).await?;
+    tokio::time::sleep(super::about(device.world.options.install)).await;
+    if outcome::fails(&device.world.options, device.number, command) {
+        return Ok(Some(failure("boot-failed", "simulated: the new version did not come up, the old one is back")));
+    }
+    let running = Running { id: bundle.id, version: bundle.version.clone() };
+    device.world.roster.remember(device.number, |memory| {
+        let before = memory.running.as_ref().map_or("nothing", |before| before.version.as_str());
+        device.world.tally.runs(Some(before), Some(running.version.as_str()));
+        memory.running = Some(running.clone());
+    });
+    Ok(None)
+}
+
+async fn configure(
+    device: &mut Device<'_>,
+    token: &Token,
+    command: &Command,
+    config: &CommandConfig,
+) -> Result<Option<ReportedError>, ApiError> {
+    device.enter(Phase::Installing);
+    if Digest::of(sorted(&config.document.0).to_string().as_bytes()) != config.sha256 {
+        return Ok(Some(failure("digest-mismatch", "the document does not have the digest that came with it")));
+    }
+    tell(device, token, &step(command, ReportState::Installing)).await?;
+    device.world.roster.remember(device.number, |memory| memory.config_version = Some(config.version));
+    Ok(None)
+}
+
+/// The same JSON with the keys of every object in order, as digests are taken of it.
+fn sorted(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(object) => {
+            let mut entries: Vec<_> = object.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            entries.into_iter().collect::<serde_json::Map<_, _>>().into()
+        }
+        serde_json::Value::Array(items) => items.iter().map(sorted).collect(),
+        plain => plain.clone(),
+    }
+}
+
+fn step(command: &Command, state: ReportState) -> Report {
+    Report { assignment_id: command.assignment_id, attempt: command.attempt, state, progress: None, error: None }
+}
+
+fn failure(code: &str, message: &str) -> ReportedError {
+    ReportedError { code: code.to_owned(), message: message.to_owned() }
+}
+
+/// Reports. That an attempt has ended meanwhile (409) is the server's to know; the device goes on.
+async fn tell(device: &Device<'_>, token: &Token, report: &Report) -> Result<(), ApiError> {
+    match protocol::report(device.world, token, report).await {
+        Err(error) if error.is(StatusCode::CONFLICT) => Ok(()),
+        told => told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let one: serde_json::Value = serde_json::from_str(r#"{"b":[{"y":1,"x":2}],"a":null}"#).expect("JSON");
+        assert_eq!(sorted(&one).to_string(), r#"{"a":null,"b":[{"x":2,"y":1}]}"#);
+    }
+}

@@ -1,0 +1,225 @@
+//! Owns how the layers of settings are put together, and what is said where one of them is wrong.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
+
+use super::Settings;
+
+/// The file that is read where no other is named, if it exists.
+const DEFAULT_FILE: &str = "kernex.toml";
+/// Variables are `KERNEX__HTTP__LISTEN` for `http.listen`.
+const ENVIRONMENT_PREFIX: &str = "KERNEX";
+const ENVIRONMENT_SEPARATOR: &str = "__";
+
+/// What flags set; the last word.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `http.listen`
+    pub listen: Option<SocketAddr>,
+    /// `data_dir`
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read or is no TOML.
+    #[error("cannot read the settings: {0}")]
+    Unreadable(String),
+    /// There is no setting of that name.
+    #[error("there is no setting `{key}`{origin}; near it are: {near}")]
+    Unknown {
+        /// The key as it was given.
+        key: String,
+        /// ` (in kernex.toml)`, where it is known.
+        origin: String,
+        /// What there is in the same table.
+        near: String,
+    },
+    /// A value does not fit its setting.
+    #[error("a setting is wrong: {0}")]
+    Invalid(String),
+}
+
+impl Settings {
+    /// Reads all layers: defaults < `file` (or `./kernex.toml`) < environment < `overrides`.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names the key and where it stands.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, SettingsError> {
+        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
+            .prefix_separator(ENVIRONMENT_SEPARATOR)
+            .separator(ENVIRONMENT_SEPARATOR);
+        Self::layered(file, environment, overrides)
+    }
+
+    fn layered(file: Option<&Path>, environment: Environment, overrides: &Overrides) -> Result<Self, SettingsError> {
+        let file = match file {
+            Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+            None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Toml).required(false),
+        };
+        let unreadable = |error: ConfigError| SettingsError::Unreadable(error.to_string());
+        let layers = Config::builder()
+            .add_source(file)
+            .add_source(environment)
+            .set_override_option("http.listen", overrides.listen.map(|address| address.to_string()))
+            .map_err(unreadable)?
+            .set_override_option(
+                "data_dir",
+                overrides.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            )
+            .map_err(unreadable)?
+            .build()
+            .map_err(unreadable)?;
+        let table = layers.cache.clone().into_table().map_err(unreadable)?;
+        refuse_unknown(&table, "", &known_keys())?;
+        let settings: Self = layers.try_deserialize().map_err(|error| SettingsError::Invalid(error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// What the types alone do not say.
+    fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |text: String| Err(SettingsError::Invalid(text));
+        if self.data_dir.0.as_os_str().is_empty() {
+            return wrong("`data_dir` is empty".to_owned());
+        }
+        if self.server.name.trim().is_empty() {
+            return wrong("`server.name` is empty".to_owned());
+        }
+        if let Err(error) = self.store_url() {
+            return wrong(format!("`store.url`: {error}"));
+        }
+        for (key, value, least, most) in [
+            ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
+            ("heartbeat.jitter_percent", u32::from(self.heartbeat.jitter_percent), 0, 50),
+            ("presence.flush_interval_s", self.presence.flush_interval_s, 1, 3_600),
+            ("shutdown.grace_s", self.shutdown.grace_s, 0, 3_600),
+            ("store.cache_mib", self.store.cache_mib, 8, 1_048_576),
+            ("store.memtable_kib", self.store.memtable_kib.unwrap_or(64), 64, 1_048_576),
+            ("decisions.retention_days", self.decisions.retention_days, 1, 36_500),
+        ] {
+            if !(least..=most).contains(&value) {
+                return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every key there is, dotted, tables included: read off the defaults, so that it cannot fall behind.
+fn known_keys() -> BTreeSet<String> {
+    fn walk(value: &serde_json::Value, path: &str, keys: &mut BTreeSet<String>) {
+        if let serde_json::Value::Object(table) = value {
+            for (name, value) in table {
+                let key = join(path, name);
+                walk(value, &key, keys);
+                keys.insert(key);
+            }
+        }
+    }
+    let mut keys = BTreeSet::new();
+    walk(&serde_json::to_value(Settings::default()).unwrap_or_default(), "", &mut keys);
+    keys
+}
+
+/// serde would refuse it as well, but names neither the table nor the file.
+fn refuse_unknown(table: &Map<String, Value>, path: &str, known: &BTreeSet<String>) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let key = join(path, name);
+        if !known.contains(&key) {
+            let origin = value.origin().map(|origin| format!(" (in {origin})")).unwrap_or_default();
+            let near = known.iter().filter(|known| parent(known) == path).cloned().collect::<Vec<_>>().join(", ");
+            return Err(SettingsError::Unknown { key, origin, near });
+        }
+        if let ValueKind::Table(inner) = &value.kind {
+            refuse_unknown(inner, &key, known)?;
+        }
+    }
+    Ok(())
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn parent(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AdmissionRule, LogFormat};
+
+    fn load(toml: &str, variables: &[(&str, &str)], overrides: &Overrides) -> Result<Settings, SettingsError> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("kernex.toml");
+        std::fs::write(&file, toml).expect("a file");
+        let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let environment =
+            Environment::with_prefix("KERNEX").prefix_separator("__").separator("__").source(Some(variables));
+        Settings::layered(Some(&file), environment, overrides)
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let toml = "admission = \"automatic\"\n[http]\nlisten = \"127.0.0.1:1\"\n[heartbeat]\npoll_s = 7\n";
+        let variables = [
+            ("KERNEX__HTTP__LISTEN", "127.0.0.1:2"),
+            ("KERNEX__STORE__PASSWORD", "1e5"),
+            ("KERNEX__LOG__FORMAT", "json"),
+        ];
+        let settings = load(toml, &variables, &Overrides::default()).expect("good settings");
+        assert_eq!(settings.http.listen.port(), 2);
+        assert_eq!(settings.heartbeat.poll_s, 7);
+        assert_eq!(settings.admission, AdmissionRule::Automatic);
+        assert_eq!(settings.log.format, LogFormat::Json);
+        assert_eq!(settings.presence.flush_interval_s, 5);
+
+        let flags = Overrides { listen: "127.0.0.1:3".parse().ok(), data_dir: Some("/tmp/elsewhere".into()) };
+        let settings = load(toml, &variables, &flags).expect("good settings");
+        assert_eq!(settings.http.listen.port(), 3);
+        let url = settings.store_url().expect("the default").to_string();
+        assert_eq!(url, "rocksdb:///tmp/elsewhere/store?sync=every");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_not_bent() {
+        use secrecy::ExposeSecret;
+        let settings = load("", &[("KERNEX__STORE__PASSWORD", "1e5")], &Overrides::default()).expect("good settings");
+        assert_eq!(settings.store.password.as_ref().map(|password| password.expose_secret()), Some("1e5"));
+        let shown = settings.to_toml().expect("TOML");
+        assert!(shown.contains("password = \"********\""), "{shown}");
+        assert!(!shown.contains("1e5") && !format!("{settings:?}").contains("1e5"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("[http]\nlisten_on = 1\n", "`http.listen_on`"),
+            ("colour = \"red\"\n", "`colour`"),
+            ("[http]\nlisten = \"nowhere\"\n", "http.listen"),
+            ("[heartbeat]\npoll_s = 0\n", "`heartbeat.poll_s` is 0"),
+            ("admission = \"perhaps\"\n", "admission"),
+            ("[store]\nurl = \"surrealkv://x\"\n", "`store.url`: surrealkv"),
+            ("not toml", "cannot read the settings"),
+        ];
+        for (toml, named) in cases {
+            let error = load(toml, &[], &Overrides::default()).expect_err(toml).to_string();
+            assert!(error.contains(named), "{toml:?} gave {error:?}");
+        }
+        let error = load("", &[("KERNEX__HTTP__PORT", "1")], &Overrides::default()).expect_err("an unknown key");
+        assert!(error.to_string().contains("`http.port`"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let shown = Settings::default().to_toml().expect("TOML");
+        let again = load(&shown, &[], &Overrides::default()).expect("what was shown");
+        assert_eq!(again.to_toml().expect("TOML"), shown);
+    }
+}

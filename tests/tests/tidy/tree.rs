@@ -1,0 +1,51 @@
+//! Owns finding the files that the rules are about.
+
+use std::path::{Path, PathBuf};
+
+/// One file.
+pub struct Source {
+    /// Its path below the root, with `/` between the parts.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Source {
+    /// A file that exists only in a test.
+    #[cfg(test)]
+    pub fn made_up(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All files below `folders` whose names end in `.extension`, in order; build output is passed over.
+pub fn sources(folders: &[&str], extension: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    for folder in folders {
+        walk(&root().join(folder), folder, extension, &mut found);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn walk(directory: &Path, path: &str, extension: &str, found: &mut Vec<Source>) {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    for entry in entries {
+        let entry = entry.expect("an entry of a directory");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (below, path) = (entry.path(), format!("{path}/{name}"));
+        if below.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                walk(&below, &path, extension, found);
+            }
+        } else if below.extension().is_some_and(|found| found == extension) {
+            let text = std::fs::read_to_string(&below).unwrap_or_else(|error| panic!("{path}: {error}"));
+            found.push(Source { path, text });
+        }
+    }
+}
