@@ -5,6 +5,7 @@ mod layers;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use kernex_model::name::RoleName;
 use kernex_store::{InvalidStoreUrl, StoreOptions, StoreUrl, Sync};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -30,14 +31,16 @@ pub struct Settings {
     pub server: Server,
     /// Who may make an account.
     pub registration: Registration,
+    /// The roles of accounts that people make themselves.
+    pub registration_roles: Vec<RoleName>,
     /// How devices are admitted.
     pub admission: AdmissionRule,
+    /// What one address or account may do in a minute.
+    pub limits: Limits,
     /// Last-seen times.
     pub presence: Presence,
     /// How often devices poll.
     pub heartbeat: Heartbeat,
-    /// The decision log.
-    pub decisions: Decisions,
     /// Stopping.
     pub shutdown: Shutdown,
     /// The log on standard error.
@@ -148,6 +151,18 @@ pub enum AdmissionRule {
     Automatic,
 }
 
+/// `limits.*`: calls in a minute; each has a default of its own where it is absent.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Attempts to log in, from one address.
+    pub logins_per_address: Option<u32>,
+    /// Attempts to log in to one account.
+    pub logins_per_account: Option<u32>,
+    /// Enrolments from one address.
+    pub enrolments_per_address: Option<u32>,
+}
+
 /// `presence.*`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -168,27 +183,11 @@ impl Default for Presence {
 pub struct Heartbeat {
     /// Seconds between two heartbeats of a device.
     pub poll_s: u32,
-    /// Percent by which that is spread at random, to both sides.
-    pub jitter_percent: u8,
 }
 
 impl Default for Heartbeat {
     fn default() -> Self {
-        Self { poll_s: 60, jitter_percent: 10 }
-    }
-}
-
-/// `decisions.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Decisions {
-    /// Days that a recorded decision is kept.
-    pub retention_days: u32,
-}
-
-impl Default for Decisions {
-    fn default() -> Self {
-        Self { retention_days: 90 }
+        Self { poll_s: 60 }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Owns the active policies: loads their documents on the first start, prepares their plugins, hands them out.
 
+mod restore;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -108,7 +110,7 @@ impl Policies {
         let mut revisions = store.active_policies().await?;
         if revisions.is_empty() {
             for (path, text) in DOCUMENTS {
-                revisions.push(install(store, context, first_revision(path, text, context)?).await?);
+                revisions.push(install(store, context, first_revision(path, text, context)?, &[]).await?);
             }
         }
         let mut by_name = HashMap::new();
@@ -117,7 +119,9 @@ impl Policies {
             let revision = if digest == revision.plugin_digest {
                 revision
             } else {
-                install(store, context, PolicyRevision { revision: revision.revision + 1, plugin_digest: digest, created_at: context.now(), ..revision }).await?
+                let next = revision.revision + 1;
+                let successor = PolicyRevision { revision: next, plugin_digest: digest, created_at: context.now(), ..revision.clone() };
+                install(store, context, successor, &[revision]).await?
             };
             let prepared = prepare(engine, bytes, &revision).await?;
             by_name.insert(revision.name.clone(), Arc::new(ActivePolicy { revision, engine: prepared }));
@@ -195,7 +199,8 @@ fn plugin(revision: &PolicyRevision) -> Result<(&'static [u8], Digest), PolicyEr
     Ok((bytes, Digest::of(bytes)))
 }
 
-async fn install(store: &Store, context: &Context, revision: PolicyRevision) -> Result<PolicyRevision, PolicyError> {
+/// Keeps a revision that decides from here on, in the place of those in `retired`.
+async fn install(store: &Store, context: &Context, revision: PolicyRevision, retired: &[PolicyRevision]) -> Result<PolicyRevision, PolicyError> {
     let mut changes = Changes::new(AuditRecord {
         id: AuditId(context.ulid()),
         at: context.now(),
@@ -209,6 +214,9 @@ async fn install(store: &Store, context: &Context, revision: PolicyRevision) -> 
         detail: Some(Any(serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }))),
     });
     changes.put(&revision);
+    for old in retired {
+        changes.put(&PolicyRevision { active: false, ..old.clone() });
+    }
     store.commit(changes).await?;
     Ok(revision)
 }

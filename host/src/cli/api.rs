@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn only_what_passes_is_tried_again() {
-        let refused = |status| ApiError::Problem { status, code: String::new(), detail: String::new(), retry_after: None };
+        let refused =
+            |status| ApiError::Problem { status, code: String::new(), detail: String::new(), retry_after: None };
         assert!(refused(503).passing().is_some() && refused(429).passing().is_some());
         assert!(refused(409).passing().is_none() && refused(401).passing().is_none());
         assert!((1..20).all(|attempt| backoff(attempt) <= Duration::from_millis(200 << 7)));

@@ -73,7 +73,8 @@ impl Command {
 
 impl Upload {
     async fn run(self) -> Result<(), CliError> {
-        let unreadable = |error: std::io::Error| CliError::Failed(format!("cannot read {}: {error}", self.file.display()));
+        let unreadable =
+            |error: std::io::Error| CliError::Failed(format!("cannot read {}: {error}", self.file.display()));
         let (digest, size) = digest_of(&self.file).await.map_err(unreadable)?;
         let file = tokio::fs::File::open(&self.file).await.map_err(unreadable)?;
         let operator = self.server.operator().await?;
@@ -119,5 +120,8 @@ fn print_bundle(bundle: &Bundle) {
         BundleStatus::Bad => "bad",
         BundleStatus::Retired => "retired",
     };
-    println!("{}  {} {}  {} bytes  {status}  sha256 {}", bundle.id, bundle.name, bundle.version, bundle.size, bundle.sha256);
+    println!(
+        "{}  {} {}  {} bytes  {status}  sha256 {}",
+        bundle.id, bundle.name, bundle.version, bundle.size, bundle.sha256
+    );
 }

@@ -40,7 +40,8 @@ impl Credentials {
     pub fn write(&self) -> Result<(), CliError> {
         let text = serde_json::to_vec_pretty(self).map_err(CliError::failed)?;
         let path = path()?;
-        write_private(&path, &text).map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))
+        write_private(&path, &text)
+            .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))
     }
 }
 
@@ -58,12 +59,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(PRIVATE_FILE_MODE)
-        .open(&beside)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE_MODE).open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)

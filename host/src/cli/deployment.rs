@@ -185,12 +185,19 @@ fn describe(shown: &Shown) -> String {
             WaveState::Passed => "passed",
             WaveState::Failed => "failed",
         };
-        let counts: Vec<String> =
-            wave.counts.iter().filter(|(_, count)| **count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+        let counts: Vec<String> = wave
+            .counts
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
         text.push_str(&format!("  wave {:<12} {state:<8} {}\n", wave.name, counts.join(", ")));
     }
     for exclusion in &shown.exclusions {
-        text.push_str(&format!("  left out: {} devices, {} ({})\n", exclusion.count, exclusion.message, exclusion.code));
+        text.push_str(&format!(
+            "  left out: {} devices, {} ({})\n",
+            exclusion.count, exclusion.message, exclusion.code
+        ));
     }
     text
 }
@@ -208,7 +215,9 @@ mod tests {
         }))
         .expect("a deployment");
         let text = describe(&shown);
-        assert!(text.contains("rolling_back  two") && text.contains("3 of 5 failed (failure-share, by policy:guardian)"));
+        assert!(
+            text.contains("rolling_back  two") && text.contains("3 of 5 failed (failure-share, by policy:guardian)")
+        );
         assert!(text.contains("failed   3 failed, 2 verified\n"), "{text}");
     }
 

@@ -48,5 +48,10 @@ impl Migrate {
 }
 
 fn words(state: &MigrationState) -> String {
-    format!("{state:?}")
+    match state {
+        MigrationState::Applied { at } => format!("applied at {at}"),
+        MigrationState::Pending => "pending".to_owned(),
+        MigrationState::Drifted => "applied in another form: its checksum differs".to_owned(),
+        MigrationState::Unknown => "applied by a newer program".to_owned(),
+    }
 }

@@ -68,7 +68,8 @@ impl Server {
         let kept = Credentials::read().filter(|credentials| credentials.server == server).ok_or_else(|| {
             CliError::Failed(format!("nobody is logged in at {server}: use `kernex login` or --token"))
         })?;
-        let token = if kept.expires_at - now_s() > RENEW_BEFORE_S { kept.access_token } else { renew(&api, kept).await? };
+        let token =
+            if kept.expires_at - now_s() > RENEW_BEFORE_S { kept.access_token } else { renew(&api, kept).await? };
         Ok(Operator { api, token })
     }
 }

@@ -22,9 +22,9 @@ impl Serve {
         start_log(&settings.log)?;
         // From here on a signal ends the process in order, also while it is still starting.
         let signal = stop_signal()?;
-        let running = Host::start(settings).await?;
+        let mut running = Host::start(settings).await?;
         running.announce(&mut std::io::stdout()).map_err(CliError::failed)?;
-        signal.await;
+        running.serve_until(signal).await;
         tracing::info!("stopping");
         Ok(running.stop().await?)
     }
@@ -45,8 +45,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
 }
 
 fn start_log(log: &Log) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| SettingsError::Invalid(format!("`log.filter`: {error}")))?;
+    let filter =
+        EnvFilter::try_new(&log.filter).map_err(|error| SettingsError::Invalid(format!("`log.filter`: {error}")))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Pretty => lines.try_init(),

@@ -95,12 +95,13 @@ impl Settings {
         }
         for (key, value, least, most) in [
             ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
-            ("heartbeat.jitter_percent", u32::from(self.heartbeat.jitter_percent), 0, 50),
             ("presence.flush_interval_s", self.presence.flush_interval_s, 1, 3_600),
             ("shutdown.grace_s", self.shutdown.grace_s, 0, 3_600),
             ("store.cache_mib", self.store.cache_mib, 8, 1_048_576),
             ("store.memtable_kib", self.store.memtable_kib.unwrap_or(64), 64, 1_048_576),
-            ("decisions.retention_days", self.decisions.retention_days, 1, 36_500),
+            ("limits.logins_per_address", self.limits.logins_per_address.unwrap_or(1), 1, 1_000_000),
+            ("limits.logins_per_account", self.limits.logins_per_account.unwrap_or(1), 1, 1_000_000),
+            ("limits.enrolments_per_address", self.limits.enrolments_per_address.unwrap_or(1), 1, 10_000_000),
         ] {
             if !(least..=most).contains(&value) {
                 return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));

@@ -105,7 +105,7 @@ fn literals_and_comments_vanish() {
     let cases = [
         ("a // {\nb", "a     \nb"),
         ("a /* { /* } */ */ b", "a                 b"),
-        (r#"x("{\"}") y"#, "x(       ) y"),
+        (r#"x("{\"}") y"#, "x(      ) y"),
         ("r#\"{\"{\"# y", "           y"),
         ("b\"}\" c", "     c"),
         ("'{' '\\'' 'a b", "         'a b"),

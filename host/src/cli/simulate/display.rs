@@ -62,7 +62,11 @@ async fn print(world: &World) {
 /// How it stood at the end, on standard output.
 pub fn summary(world: &World) {
     println!("{} devices: {}", world.options.devices, one_line(&world.tally));
-    println!("{} heartbeats, {} bytes downloaded and checked", count(&world.tally.heartbeats), count(&world.tally.bytes));
+    println!(
+        "{} heartbeats, {} bytes downloaded and checked",
+        count(&world.tally.heartbeats),
+        count(&world.tally.bytes)
+    );
     if let Some(trouble) = world.tally.last_trouble() {
         println!("{} calls failed, the last one: {trouble}", count(&world.tally.troubles));
     }
@@ -78,7 +82,8 @@ fn phases(tally: &Tally) -> String {
 }
 
 fn versions(tally: &Tally) -> String {
-    let versions: Vec<String> = tally.versions().into_iter().map(|(version, count)| format!("{version} ×{count}")).collect();
+    let versions: Vec<String> =
+        tally.versions().into_iter().map(|(version, count)| format!("{version} ×{count}")).collect();
     if versions.is_empty() { "nothing yet".to_owned() } else { versions.join(", ") }
 }
 
@@ -131,6 +136,9 @@ mod tests {
         tally.shift(Phase::Waiting, Phase::Idle);
         tally.runs(None, Some("1.0.0"));
         let line = one_line(&tally);
-        assert!(line.starts_with("2 waiting, 1 idle, 0 downloading, 0 installing | running 1.0.0 ×1 | 0 installed"), "{line}");
+        assert!(
+            line.starts_with("2 waiting, 1 idle, 0 downloading, 0 installing | running 1.0.0 ×1 | 0 installed"),
+            "{line}"
+        );
     }
 }

@@ -11,7 +11,8 @@ pub fn fails(options: &Simulate, device: u32, command: &Command) -> bool {
     if options.fail_version.as_ref().is_some_and(|version| *version != bundle.version) {
         return false;
     }
-    let hash = Digest::of_parts(&[&options.seed.to_be_bytes(), &device.to_be_bytes(), bundle.version.as_str().as_bytes()]);
+    let hash =
+        Digest::of_parts(&[&options.seed.to_be_bytes(), &device.to_be_bytes(), bundle.version.as_str().as_bytes()]);
     unit(hash.prefix()) < options.fail_rate
 }
 

@@ -59,7 +59,13 @@ impl Memory {
     /// Is that device from here on. Of another one (the server was set up anew) it remembers nothing.
     pub fn become_device(&mut self, id: DeviceId) {
         if self.id != Some(id) {
-            *self = Self { key: std::mem::take(&mut self.key), id: Some(id), running: None, config_version: None, last: None };
+            *self = Self {
+                key: std::mem::take(&mut self.key),
+                id: Some(id),
+                running: None,
+                config_version: None,
+                last: None,
+            };
         }
     }
 

@@ -1,0 +1,43 @@
+//! Owns `user create`: an account made on the machine itself, for where the set-up token was lost.
+
+use clap::Subcommand;
+use kernex_model::name::{Email, RoleName, Username};
+
+use super::{CliError, login};
+use crate::app::Caller;
+use crate::app::identity::accounts::NewUser;
+use crate::config::Settings;
+use crate::host;
+
+/// Accounts, on this machine and while the server is stopped.
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Make an account; the first one is an administrator's
+    ///
+    /// The password is asked for, or read from KERNEX_PASSWORD or standard input.
+    Create {
+        /// Short name
+        #[arg(long)]
+        username: Username,
+        /// E-mail address
+        #[arg(long)]
+        email: Email,
+        /// A role that the authorization policy knows; may be repeated
+        #[arg(long = "role", value_name = "ROLE", default_value = "admin")]
+        roles: Vec<RoleName>,
+    },
+}
+
+impl User {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let Self::Create { username, email, roles } = self;
+        let password = login::password(true)?;
+        let opened = host::open(settings).await?;
+        let new = NewUser { username, email, password };
+        let made = opened.app.create_user(&Caller::system(), new, roles).await;
+        opened.app.store.close().await.map_err(CliError::failed)?;
+        let user = made.map_err(CliError::failed)?;
+        println!("{}  {}  {}", user.id, user.username, user.email);
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! Owns putting the server together: the only place where settings, store, engine, use cases, workers and HTTP meet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernex_engine::Engine;
+use kernex_store::{MigrationError, OpenError, Store, StoreError, StoreUrl};
+use poem::listener::TcpAcceptor;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::bundles::storage::{BundleStorage, StorageError, StorageSettings};
+use crate::app::identity::{Identity, IdentityError, IdentitySettings};
+use crate::app::{App, AppSettings, AppStartError, Context, Inboxes};
+use crate::config::Settings;
+use crate::http;
+use crate::worker::Workers;
+
+/// What SurrealDB's query executor needs of a thread's stack, in bytes.
+const WORKER_STACK_BYTES: usize = 10 * 1024 * 1024;
+/// The data directory holds keys: its owner alone may look inside.
+const DATA_DIR_MODE: u32 = 0o700;
+/// A connection on which nothing is said for so long is closed.
+const CONNECTION_IDLE: Duration = Duration::from_secs(120);
+
+/// Why the server does not start, or a part of it that a command needs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else listens there.
+    #[error("cannot listen on {0}: the address is in use; choose another with --listen")]
+    AddressInUse(SocketAddr),
+    /// It cannot be listened there.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {0}: {1}")]
+    DataDir(String, io::Error),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The schema is not what this program needs.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// The place for bundles does not open.
+    #[error("cannot open the place for bundles: {0}")]
+    Bundles(#[from] StorageError),
+    /// Keys and accounts.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The use cases.
+    #[error(transparent)]
+    App(#[from] AppStartError),
+    /// The store did not close, so that not everything may be on disk.
+    #[error("the store did not close in order: {0}")]
+    Close(StoreError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A runtime whose threads have the stack that the store needs.
+///
+/// # Errors
+/// Where the threads cannot be started.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("kernex")
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .build()
+}
+
+/// Opens the store as it is.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    let url = settings.store_url().map_err(|error| StartError::Other(error.to_string()))?;
+    if let StoreUrl::RocksDb { .. } = url {
+        make_data_dir(settings)?;
+    }
+    Ok(Store::open(&url, settings.store_options()).await?)
+}
+
+/// Opens the store and brings its schema up to date.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_migrated(settings: &Settings) -> Result<Store, StartError> {
+    let store = open_store(settings).await?;
+    let applied = store.migrations().up().await?;
+    if applied > 0 {
+        tracing::info!(applied, "the database's schema was brought up to date");
+    }
+    Ok(store)
+}
+
+fn make_data_dir(settings: &Settings) -> Result<(), StartError> {
+    let path = settings.data_dir();
+    let failed = |error| StartError::DataDir(path.display().to_string(), error);
+    std::fs::DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path).map_err(failed)
+}
+
+/// The use cases, ready, and what their workers need.
+#[derive(Debug)]
+pub struct Opened {
+    /// The use cases.
+    pub app: App,
+    /// For [`Workers::start`].
+    pub inboxes: Inboxes,
+}
+
+/// Opens everything but the listener.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open(settings: &Settings) -> Result<Opened, StartError> {
+    let store = open_migrated(settings).await?;
+    let opened = assemble(settings, store.clone()).await;
+    if opened.is_err() {
+        // What it was that failed matters more than how the store closed after it.
+        let _ = store.close().await;
+    }
+    opened
+}
+
+async fn assemble(settings: &Settings, store: Store) -> Result<Opened, StartError> {
+    make_data_dir(settings)?;
+    let context = Context::system();
+    let engine = Engine::new(kernex_engine::Limits::default())
+        .map_err(|error| StartError::Other(format!("the policy engine does not start: {error}")))?;
+    let storage = BundleStorage::open(&storage_settings(settings)).await?;
+    let identity = Identity::open(&store, &context, &settings.server.name, identity_settings(settings)).await?;
+    let app_settings = AppSettings { poll_s: settings.heartbeat.poll_s };
+    let (app, inboxes) = App::start(context, store, &engine, identity, storage, app_settings).await?;
+    Ok(Opened { app, inboxes })
+}
+
+fn storage_settings(settings: &Settings) -> StorageSettings {
+    StorageSettings {
+        url: settings.bundles.url.clone(),
+        max_bundle_bytes: settings.bundles.max_bytes,
+        ..StorageSettings::local(settings.bundles_dir())
+    }
+}
+
+fn identity_settings(settings: &Settings) -> IdentitySettings {
+    let defaults = IdentitySettings::default();
+    let limits = &settings.limits;
+    IdentitySettings {
+        registration: settings.registration,
+        default_roles: settings.registration_roles.clone(),
+        admission: settings.admission,
+        logins_per_address_minute: limits.logins_per_address.unwrap_or(defaults.logins_per_address_minute),
+        logins_per_account_minute: limits.logins_per_account.unwrap_or(defaults.logins_per_account_minute),
+        enrolments_per_address_minute: limits.enrolments_per_address.unwrap_or(defaults.enrolments_per_address_minute),
+    }
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Host;
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens; the real port, also where port 0 was asked for.
+    pub local_addr: SocketAddr,
+    /// Makes the first account an administrator's; present while there is none.
+    pub setup_token: Option<SecretString>,
+    /// The use cases.
+    pub app: Arc<App>,
+    workers: Workers,
+    server: JoinHandle<io::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Host {
+    /// Starts everything; when it returns the server answers.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(settings: Settings) -> Result<Running, StartError> {
+        // The address first: a second server by mistake should not get as far as the database.
+        let listen = settings.http.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::AddressInUse(listen),
+            _ => StartError::Listen(listen, error),
+        })?;
+        let local_addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
+        let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| StartError::Listen(listen, error))?;
+        let Opened { app, inboxes } = open(&settings).await?;
+        let app = Arc::new(app);
+        let flush_interval = Duration::from_secs(u64::from(settings.presence.flush_interval_s));
+        let workers = Workers::start(&app, inboxes, flush_interval);
+        let stop = CancellationToken::new();
+        let grace = Duration::from_secs(u64::from(settings.shutdown.grace_s));
+        let server = poem::Server::new_with_acceptor(acceptor).idle_timeout(CONNECTION_IDLE);
+        let endpoint = http::endpoint(&app);
+        let stopping = stop.clone();
+        let server = tokio::spawn(async move {
+            server.run_with_graceful_shutdown(endpoint, stopping.cancelled_owned(), Some(grace)).await
+        });
+        let setup_token = app.identity.take_setup_token();
+        Ok(Running { local_addr, setup_token, app, workers, server, stop })
+    }
+}
+
+impl Running {
+    /// Says where it is, and while there is no account how to make the first one.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn announce(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let address = self.local_addr;
+        writeln!(out, "Kernex is ready.")?;
+        writeln!(out, "Address: http://{address}")?;
+        writeln!(out, "Documentation: http://{address}/docs")?;
+        if let Some(token) = &self.setup_token {
+            writeln!(out, "Set-up token: {}", token.expose_secret())?;
+        }
+        out.flush()
+    }
+
+    /// Serves until `signal`, or until it cannot any more.
+    pub async fn serve_until(&mut self, signal: impl Future<Output = ()>) {
+        tokio::select! {
+            () = signal => {}
+            ended = &mut self.server => tracing::error!(?ended, "the listener ended by itself"),
+        }
+    }
+
+    /// Stops in order: no new requests; those that run get their time; then the workers, what memory holds
+    /// is flushed, and the store is closed.
+    ///
+    /// # Errors
+    /// Where the store does not close.
+    pub async fn stop(self) -> Result<(), StartError> {
+        self.stop.cancel();
+        if !self.server.is_finished() {
+            match self.server.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the listener ended badly"),
+                Err(error) => tracing::warn!(%error, "the listener ended badly"),
+            }
+        }
+        self.workers.stop(&self.app).await;
+        self.app.store.close().await.map_err(StartError::Close)
+    }
+}
