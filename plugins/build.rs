@@ -1,6 +1,6 @@
 //! Builds the bundled plugins into `OUT_DIR`, one component each.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Name of the plugin and of its folder.
@@ -24,17 +24,11 @@ fn build() -> Result<(), Box<dyn std::error::Error>> {
         workspace,
         &["plugins/rbac", "plugins/rings", "plugins/guardian", "plugins/componentize/src"],
     );
-    let target = guests_directory(&out);
+    let target = kernex_componentize::guests_directory(&out);
     for plugin in PLUGINS {
         let package = format!("kernex-plugin-{plugin}");
         let component = kernex_componentize::build(workspace, &package, &target)?;
         std::fs::write(out.join(format!("{plugin}.wasm")), component)?;
     }
     Ok(())
-}
-
-/// `<target>/guests`, found from `<target>/<profile>/build/<package>/out`: beside the outer build,
-/// and shared by every build script that builds guests.
-fn guests_directory(out: &Path) -> PathBuf {
-    out.ancestors().nth(4).unwrap_or(out).join("guests")
 }

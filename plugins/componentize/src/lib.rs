@@ -65,6 +65,13 @@ pub enum BuildError {
     },
 }
 
+/// `<target>/guests`, found from a build script's `OUT_DIR`, `<target>/<profile>/build/<package>/out`:
+/// beside the outer build, and shared by every build script that builds guests.
+#[must_use]
+pub fn guests_directory(out: &Path) -> PathBuf {
+    out.ancestors().nth(4).unwrap_or(out).join("guests")
+}
+
 /// Builds the package, a member of the workspace at `workspace`, and returns the component.
 ///
 /// `target` is a directory of its own below which cargo keeps the guests' artefacts: the outer

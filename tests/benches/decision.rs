@@ -1,0 +1,3 @@
+//! One decision.
+
+fn main() {}

@@ -1,0 +1,80 @@
+//! The three gates: an ordinary answer, or the wrong that the settings ask for.
+
+use kernex_sdk::Reason;
+use kernex_sdk::bindings::authorization::exports::kernex::policy::authorization as a;
+use kernex_sdk::bindings::rollback::exports::kernex::policy::rollback as r;
+use kernex_sdk::bindings::targeting::exports::kernex::policy::targeting as t;
+use kernex_sdk::{Operator, Requirement, facts};
+
+use crate::mischief::{GIANT_BYTES, WORDY_BYTES};
+use crate::{Misbehaving, Mischief, mischief};
+
+/// Does the wrong, and gives the reason for an answer.
+fn reason() -> Reason {
+    let mischief = mischief();
+    mischief.happen();
+    // Whatever is asked, one fact is read: tests look for it in the record.
+    let _ = facts::get("season");
+    Reason::new("as-asked", mischief.text())
+}
+
+impl a::Guest for Misbehaving {
+    fn check(requests: Vec<a::Request>) -> Vec<a::Decision> {
+        let reason = reason();
+        match mischief() {
+            Mischief::Nonsense => vec![a::Decision::Allow; requests.len() + 1],
+            _ => vec![a::Decision::Deny(reason); requests.len()],
+        }
+    }
+
+    fn scope(_: a::Principal, _: String, _: String) -> a::Visible {
+        let reason = reason();
+        match mischief() {
+            Mischief::Nonsense => a::Visible::Matching(vec![Requirement {
+                key: "site".to_owned(),
+                operator: Operator::Equals,
+                values: Vec::new(),
+            }]),
+            _ => a::Visible::Nothing(reason),
+        }
+    }
+}
+
+impl t::Guest for Misbehaving {
+    fn survey(_: t::Deployment) -> Result<t::Plan, Reason> {
+        let reason = reason();
+        let count = if mischief() == Mischief::Nonsense { 65 } else { 2 };
+        let waves = (0..count).map(|wave| format!("wave-{wave}")).collect();
+        Ok(t::Plan { candidates: Vec::new(), columns: Vec::new(), waves, exclusions: vec![reason] })
+    }
+
+    fn classify(_: t::Deployment, batch: t::Batch) -> Vec<u16> {
+        let _ = reason();
+        let devices = batch.device_hashes.len();
+        match mischief() {
+            Mischief::Nonsense => vec![3; devices],
+            Mischief::Wordy => vec![0; devices + WORDY_BYTES],
+            Mischief::Giant => vec![0; GIANT_BYTES],
+            _ => vec![0; devices],
+        }
+    }
+}
+
+impl r::Guest for Misbehaving {
+    fn judge(_: r::Window, state: Vec<u8>) -> r::Outcome {
+        let reason = reason();
+        let state = match mischief() {
+            Mischief::Nonsense => vec![0; 4_097],
+            _ => state,
+        };
+        r::Outcome { action: r::Action::Hold, reason, state }
+    }
+
+    fn permit(_: r::RollbackRequest) -> r::Permission {
+        let reason = reason();
+        match mischief() {
+            Mischief::Nonsense => r::Permission::Refused(Reason::new("Not A Code", "")),
+            _ => r::Permission::Refused(reason),
+        }
+    }
+}

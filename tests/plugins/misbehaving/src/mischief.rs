@@ -1,0 +1,94 @@
+//! The wrongs that are the same for every gate.
+
+use std::hint::black_box;
+
+use serde::Deserialize;
+
+/// Longer than any text of a decision may be, in bytes.
+pub(crate) const WORDY_BYTES: usize = 10_000;
+/// More than may cross to the host in one call, in bytes.
+pub(crate) const GIANT_BYTES: usize = 3 << 20;
+/// A buffer to fill again and again, in bytes.
+const BULK_BYTES: usize = 4 << 20;
+
+/// One kind of wrong.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mischief {
+    /// None: decide as a plugin should.
+    #[default]
+    None,
+    /// Panic.
+    Panic,
+    /// Never return.
+    Loop,
+    /// Never return, in few instructions: fill memory in bulk.
+    Bulk,
+    /// Recurse without an end.
+    Recurse,
+    /// Allocate without an end.
+    Allocate,
+    /// Answer with more than may cross.
+    Giant,
+    /// Answer with a text that is too long.
+    Wordy,
+    /// Answer with a text that is no UTF-8.
+    Garbled,
+    /// Answer with something that the contract rules out.
+    Nonsense,
+    /// Write to the log without a measure, and decide as a plugin should.
+    Chatty,
+}
+
+impl Mischief {
+    /// Does those wrongs that keep an answer from being given.
+    pub fn happen(self) {
+        match self {
+            Self::Panic => panic!("as asked"),
+            Self::Loop => {
+                let mut count: u64 = 0;
+                loop {
+                    count = black_box(count.wrapping_add(1));
+                }
+            }
+            Self::Bulk => {
+                let mut buffer = vec![0_u8; BULK_BYTES];
+                loop {
+                    black_box(&mut buffer).fill(black_box(7));
+                }
+            }
+            Self::Recurse => {
+                black_box(deeper(black_box(1)));
+            }
+            Self::Allocate => {
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+            Self::Chatty => {
+                for _ in 0..1_000 {
+                    kernex_sdk::log::info("a line of some length, written a thousand times over");
+                }
+            }
+            Self::None | Self::Giant | Self::Wordy | Self::Garbled | Self::Nonsense => {}
+        }
+    }
+
+    /// A text for an answer: as wrong as asked for.
+    pub fn text(self) -> String {
+        match self {
+            Self::Giant => "x".repeat(GIANT_BYTES),
+            Self::Wordy => "x".repeat(WORDY_BYTES),
+            #[expect(unsafe_code, reason = "a text that is no UTF-8 is the point")]
+            // SAFETY: none. It is never read here; the host must notice.
+            Self::Garbled => unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) },
+            _ => "as asked".to_owned(),
+        }
+    }
+}
+
+#[expect(unconditional_recursion, reason = "to overflow the stack")]
+fn deeper(depth: u64) -> u64 {
+    black_box(deeper(black_box(depth + 1))) + 1
+}
