@@ -87,6 +87,13 @@ impl Problem {
         Self::invalid("invalid-parameter", sentence, vec![FieldProblem { pointer: name.to_owned(), detail }])
     }
 
+    /// One wrong field of the body.
+    #[must_use]
+    pub fn field(code: &'static str, pointer: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::invalid(code, format!("`{pointer}` {detail}"), vec![FieldProblem { pointer: pointer.to_owned(), detail }])
+    }
+
     /// Our fault; what happened is in the log.
     #[must_use]
     pub fn internal() -> Self {
@@ -149,6 +156,7 @@ impl From<AppError> for Problem {
             AppError::Denied { decision, reason } => {
                 Self { decision: Some(decision), ..Self::new(StatusCode::FORBIDDEN, reason.code, reason.message) }
             }
+            AppError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
             AppError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
             AppError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", sentence),
             AppError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
