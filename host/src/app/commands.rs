@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernex_model::assignment::{Assignment, AssignmentState};
+use kernex_model::assignment::Assignment;
 use kernex_model::bundle::{Bundle, DeviceConfig};
 use kernex_model::report::{Command, CommandBundle, CommandConfig, CommandKind};
 
@@ -59,15 +59,10 @@ impl App {
     pub async fn restore_commands(&self) -> Result<usize, AppError> {
         let mut restored = 0;
         for deployment in self.store.unsettled_deployments().await? {
-            for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
-                for state in AssignmentState::ALL.into_iter().filter(|state| state.in_flight() && counts.at(*state) > 0) {
-                    let limit = u32::try_from(counts.at(state)).unwrap_or(u32::MAX);
-                    for assignment in self.store.assignments_in_state(deployment.id, state, wave, limit).await? {
-                        if let Some(content) = self.content(&assignment).await? {
-                            self.fleet.publish(command(&assignment, &content));
-                            restored += 1;
-                        }
-                    }
+            for assignment in self.store.in_flight_assignments(deployment.id).await? {
+                if let Some(content) = self.content(&assignment).await? {
+                    self.fleet.publish(command(&assignment, &content));
+                    restored += 1;
                 }
             }
         }

@@ -14,14 +14,14 @@ mod soak;
 use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, StateReason};
 use kernex_model::id::DeploymentId;
-use kernex_store::CommitError;
+use kernex_store::{CommitError, Due};
 
 use super::execution::Work;
 use super::fleet::ChangedDevices;
 use super::{App, AppError};
 
 /// Assignments that one step moves, at most.
-pub const STEP: u32 = 1_000;
+pub const STEP: usize = 1_000;
 /// Steps of one kind in one pass, at most: one large deployment must not keep the others waiting.
 const MAX_STEPS: usize = 64;
 
@@ -49,7 +49,8 @@ impl App {
             }
         };
         let mut moved = false;
-        for deployment in deployments {
+        // The oldest first: where two want the same device, it came first.
+        for deployment in deployments.iter().rev() {
             match self.drive_deployment(deployment.id, &changed).await {
                 Ok(progress) => moved |= progress == Progress::Moved,
                 // Somebody moved it meanwhile: the next pass begins from there.
@@ -105,9 +106,10 @@ impl App {
         let mut found = Vec::new();
         for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
             for state in states.iter().filter(|state| counts.at(**state) > 0) {
-                let left = STEP.saturating_sub(u32::try_from(found.len()).unwrap_or(STEP));
+                let left = STEP.saturating_sub(found.len());
                 if left > 0 {
-                    found.extend(self.store.due_assignments(deployment.id, *state, wave, now, left).await?);
+                    let due = Due { deployment: deployment.id, state: *state, wave };
+                    found.extend(self.store.due_assignments(due, now, left).await?);
                 }
             }
         }
@@ -124,7 +126,7 @@ impl App {
                 if counts.queued == 0 {
                     continue;
                 }
-                for before in self.store.assignments_in_state(id, AssignmentState::Queued, wave, STEP).await? {
+                for before in self.store.assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP).await? {
                     if let Some(after) = before.cancelled(self.context.now()) {
                         work.advance_quietly(&before, after);
                     }

@@ -229,7 +229,7 @@ impl Work {
     /// # Errors
     /// [`CommitError::Conflict`] where something moved since it was read: nothing was written, load again.
     pub(super) async fn commit(self, app: &App) -> Result<(), CommitError> {
-        let mut changes = Changes::grouped(self.audit);
+        let mut changes = Changes::grouped(&self.audit);
         for decision in &self.decisions {
             changes = changes.deciding(decision);
         }
@@ -239,28 +239,33 @@ impl Work {
         for (assignment, written) in self.assignments.values() {
             match written {
                 Written::No => {}
-                Written::Created => changes.create(assignment),
-                Written::Updated => changes.update(assignment),
+                Written::Created => drop(changes.create(assignment)),
+                Written::Updated => drop(changes.update(assignment)),
             }
         }
-        self.timeline.iter().for_each(|entry| changes.put(entry));
-        self.history.iter().for_each(|entry| changes.put(entry));
-        self.reports.iter().for_each(|report| changes.put(report));
-        self.configs.iter().for_each(|config| changes.create(config));
-        self.bundles.iter().for_each(|bundle| changes.update(bundle));
-        let versions: Vec<(DeviceId, Option<BundleId>, Option<u64>)> = self
-            .patches
-            .values()
-            .map(|patch| (patch.id, patch.bundle_id.flatten(), patch.config_version.flatten()))
-            .collect();
-        for patch in self.patches.into_values() {
+        for entry in &self.timeline {
+            changes.put(entry);
+        }
+        for entry in &self.history {
+            changes.put(entry);
+        }
+        for report in &self.reports {
+            changes.put(report);
+        }
+        for config in &self.configs {
+            changes.create(config);
+        }
+        for bundle in &self.bundles {
+            changes.update(bundle);
+        }
+        for patch in self.patches.values() {
             changes.patch_device(patch);
         }
         app.store.commit(changes).await?;
         self.withdraw.into_iter().for_each(|(assignment, attempt)| app.fleet.withdraw(assignment, attempt));
         self.publish.into_iter().for_each(|command| app.fleet.publish(command));
-        for (device, bundle, config) in versions {
-            app.fleet.note_versions(device, bundle, config);
+        for patch in self.patches.values() {
+            app.fleet.note_versions(patch.id, patch.bundle_id.flatten(), patch.config_version.flatten());
         }
         Ok(())
     }

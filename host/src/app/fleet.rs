@@ -20,7 +20,9 @@ use pages::Pages;
 /// Devices that wait to be looked at by the driver because they changed, at most; past it, all are looked at.
 pub const MAX_CHANGED: usize = 10_000;
 /// Devices read from the store in one page at the start.
-const LOAD_PAGE: u16 = 1_000;
+const LOAD_PAGE: usize = 1_000;
+/// Presence pages read from the store at once at the start.
+const LOAD_PRESENCE: usize = 64;
 
 /// What memory holds of one device: small, because there may be a million.
 #[derive(Debug)]
@@ -117,8 +119,12 @@ impl Fleet {
                 fleet.insert(device);
             }
         }
-        for page in store.presence_pages().await? {
-            fleet.restore(&page);
+        let mut after = None;
+        loop {
+            let pages = store.presence_pages(after, LOAD_PRESENCE).await?;
+            let Some(last) = pages.last() else { break };
+            after = Some(last.page);
+            pages.iter().for_each(|page| fleet.restore(page));
         }
         // Only now: devices on a stored page keep it, the others fill the pages up.
         for mut entry in fleet.entries.iter_mut() {

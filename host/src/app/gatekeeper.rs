@@ -238,7 +238,7 @@ impl Grant {
     #[must_use]
     pub fn changes(&self, detail: Option<serde_json::Value>) -> Changes {
         let (audit, decision) = self.record(detail);
-        let changes = Changes::new(audit);
+        let changes = Changes::new(&audit);
         match decision {
             Some(decision) => changes.deciding(&decision),
             None => changes,

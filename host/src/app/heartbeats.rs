@@ -74,8 +74,8 @@ impl App {
         let now = self.context.now();
         let ids: Vec<_> = jobs.iter().map(|job| job.device).collect();
         let devices = self.store.devices_by_id(&ids).await?;
-        let audit = jobs.iter().map(|job| job.record.0.clone()).collect();
-        let mut changes = Changes::grouped(audit);
+        let audit: Vec<_> = jobs.iter().map(|job| job.record.0.clone()).collect();
+        let mut changes = Changes::grouped(&audit);
         let mut written: Vec<Device> = Vec::new();
         for job in jobs {
             if let Some(decision) = &job.record.1 {
@@ -102,7 +102,7 @@ impl App {
                 device.bundle_id = Some(bundle_id);
                 changes.put(&BundleHistoryEntry { device_id: job.device, at: now, bundle_id, event: BundleEvent::Seen, assignment_id: None });
             }
-            changes.patch_device(patch);
+            changes.patch_device(&patch);
             written.push(device);
         }
         self.store.commit(changes).await?;

@@ -13,7 +13,7 @@ use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
 use kernex_model::wave::{ExclusionCount, Wave};
-use kernex_store::{DeviceFilter, Page};
+use kernex_store::{DeviceFilter, MAX_PAGE, Page};
 use poem_openapi::types::Any;
 
 use super::columns::columns;
@@ -230,7 +230,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(among: Option<&'a [DeviceId]>) -> Self {
-        Self { among: among.map(|ids| ids.chunks(usize::from(Page::MAX_LIMIT))), page: Some(Page::first(Page::MAX_LIMIT)) }
+        Self { among: among.map(|ids| ids.chunks(usize::from(MAX_PAGE))), page: Some(Page::first(MAX_PAGE)) }
     }
 
     /// The next page; `None` after the last.
@@ -248,8 +248,8 @@ impl<'a> Walk<'a> {
         }
         let Some(page) = self.page.take() else { return Ok(None) };
         let filter = DeviceFilter { selector: Some(selector), scope: None, status: Some(DeviceStatus::Active) };
-        let listed = app.store.list_devices(filter, &page, &names).await?;
-        self.page = listed.next.map(|after| Page::after(Page::MAX_LIMIT, after));
+        let listed = app.store.list_devices(filter, &names, &page).await?;
+        self.page = listed.next.map(|after| Page { limit: MAX_PAGE, after: Some(after) });
         Ok(Some(listed.items))
     }
 }

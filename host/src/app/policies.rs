@@ -201,7 +201,7 @@ fn plugin(revision: &PolicyRevision) -> Result<(&'static [u8], Digest), PolicyEr
 
 /// Keeps a revision that decides from here on, in the place of those in `retired`.
 async fn install(store: &Store, context: &Context, revision: PolicyRevision, retired: &[PolicyRevision]) -> Result<PolicyRevision, PolicyError> {
-    let mut changes = Changes::new(AuditRecord {
+    let mut changes = Changes::new(&AuditRecord {
         id: AuditId(context.ulid()),
         at: context.now(),
         principal: Principal::System,

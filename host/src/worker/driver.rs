@@ -12,7 +12,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Shortest pause: a burst of reports makes one pass, not one each.
 const BREATH: Duration = Duration::from_millis(20);
 /// Milliseconds that the lease lasts without being renewed.
-const LEASE_MS: i64 = 10_000;
+const LEASE_MS: u32 = 10_000;
 /// The lease's name: of several hosts on one database, one drives.
 const LEASE: &str = "driver";
 
@@ -35,7 +35,7 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
             () = tokio::time::sleep(TICK) => {}
         }
     }
-    if let Err(error) = app.store.release(LEASE, &owner).await {
+    if let Err(error) = app.store.release_lease(LEASE, &owner).await {
         tracing::warn!(error = %error, "the driver's lease was not given back; it ends by itself");
     }
 }

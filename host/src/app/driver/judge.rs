@@ -10,6 +10,7 @@ use kernex_model::deployment::{Deployment, DeploymentKind, RollbackExtent, State
 use kernex_model::id::{DecisionId, DeploymentId};
 use kernex_model::policy::{Counts, FailureSample, Fault, Reason, RollbackAction, RollbackOutcome, Window};
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_store::Due;
 use poem_openapi::types::Any;
 
 use super::{Progress, host_reason};
@@ -24,7 +25,7 @@ pub const FLOOR_FAILURE_SHARE: f64 = 0.5;
 /// Executed devices below which the floor does not act.
 pub const FLOOR_MIN_EXECUTED: u32 = 10;
 /// Failed assignments that are read for the policy's list of failures.
-const FAILURES_READ: u32 = 200;
+const FAILURES_READ: usize = 200;
 /// Kinds of failure that the policy is shown.
 const FAILURE_KINDS: usize = 16;
 
@@ -82,7 +83,8 @@ impl App {
                 if counts.at(state) == 0 {
                     continue;
                 }
-                for error in self.store.assignments_in_state(deployment.id, state, wave, FAILURES_READ).await?.into_iter().filter_map(|a| a.error) {
+                let failed = self.store.assignments_in_state(Due { deployment: deployment.id, state, wave }, FAILURES_READ).await?;
+                for error in failed.into_iter().filter_map(|assignment| assignment.error) {
                     let kind = kinds.entry(error.code.clone()).or_insert(FailureSample { code: error.code, count: 0, sample: error.message });
                     kind.count += 1;
                 }

@@ -11,6 +11,7 @@ use kernex_model::digest::Digest;
 use kernex_model::id::{BundleId, DeploymentId, DeviceId};
 use kernex_model::report::TimelineKind;
 use kernex_model::time::Timestamp;
+use kernex_store::Due;
 use poem_openapi::types::Any;
 
 use super::{MAX_STEPS, Progress, STEP};
@@ -36,7 +37,7 @@ impl App {
             if self.holds(id) && deployment.state == DeploymentState::Running {
                 break;
             }
-            let slots = deployment.free_slots(self.context.now()).min(STEP);
+            let slots = usize::try_from(deployment.free_slots(self.context.now())).unwrap_or(STEP).min(STEP);
             let waiting = self.waiting(&deployment, slots).await?;
             if waiting.is_empty() {
                 break;
@@ -55,7 +56,7 @@ impl App {
     }
 
     /// Queued assignments whose time has come, those on the way back first; none of a wave that is not open yet.
-    async fn waiting(&self, deployment: &Deployment, slots: u32) -> Result<Vec<Assignment>, AppError> {
+    async fn waiting(&self, deployment: &Deployment, slots: usize) -> Result<Vec<Assignment>, AppError> {
         let now = self.context.now();
         let mut found: Vec<Assignment> = Vec::new();
         for state in [AssignmentState::RollbackQueued, AssignmentState::Queued] {
@@ -64,9 +65,9 @@ impl App {
             }
             for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
                 let reached = state == AssignmentState::RollbackQueued || wave <= deployment.wave;
-                let left = slots.saturating_sub(u32::try_from(found.len()).unwrap_or(slots));
+                let left = slots.saturating_sub(found.len());
                 if reached && left > 0 && counts.at(state) > 0 {
-                    found.extend(self.store.due_assignments(deployment.id, state, wave, now, left).await?);
+                    found.extend(self.store.due_assignments(Due { deployment: deployment.id, state, wave }, now, left).await?);
                 }
             }
         }

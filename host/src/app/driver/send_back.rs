@@ -7,6 +7,7 @@ use kernex_model::bundle::BundleStatus;
 use kernex_model::deployment::{Deployment, RollbackExtent};
 use kernex_model::id::{BundleId, DeploymentId};
 use kernex_model::report::{ReportedError, TimelineKind};
+use kernex_store::Due;
 
 use super::{MAX_STEPS, Progress, STEP};
 use crate::app::execution::{Note, Work};
@@ -42,9 +43,9 @@ impl App {
         let mut found: Vec<Assignment> = Vec::new();
         for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
             for state in AssignmentState::ALL.into_iter().filter(|state| counts.at(*state) > 0 && deployment.sends_back(wave, *state)) {
-                let left = STEP.saturating_sub(u32::try_from(found.len()).unwrap_or(STEP));
+                let left = STEP.saturating_sub(found.len());
                 if left > 0 {
-                    found.extend(self.store.assignments_in_state(deployment.id, state, wave, left).await?);
+                    found.extend(self.store.assignments_in_state(Due { deployment: deployment.id, state, wave }, left).await?);
                 }
             }
         }
