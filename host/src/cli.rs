@@ -153,7 +153,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(&global.settings(None)?).await,
         Command::Config(show) => show.run(&global.settings(None)?),
-        Command::Openapi => settings::openapi(),
+        Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
         Command::Login(login) => login.run().await,
         Command::Bundle(bundle) => bundle.run().await,

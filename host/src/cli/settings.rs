@@ -1,9 +1,12 @@
 //! Owns `config show` and `openapi`: what is set, and what the API is.
 
+use std::sync::Arc;
+
 use clap::Subcommand;
 
 use super::CliError;
-use crate::config::Settings;
+use crate::config::{DataDir, Settings};
+use crate::{host, http};
 
 /// Settings.
 #[derive(Debug, Subcommand)]
@@ -21,8 +24,12 @@ impl Show {
     }
 }
 
-/// Prints the OpenAPI document, which needs no server.
-pub fn openapi() -> Result<(), CliError> {
-    println!("{}", crate::http::openapi_document());
+/// Prints the OpenAPI document. It is a function of the program alone, so a server in memory will do.
+pub async fn openapi() -> Result<(), CliError> {
+    let directory = tempfile::tempdir().map_err(CliError::failed)?;
+    let mut settings = Settings { data_dir: DataDir(directory.path().to_owned()), ..Settings::default() };
+    settings.store.url = Some("mem://".to_owned());
+    let opened = host::open(&settings).await?;
+    println!("{}", http::openapi(&Arc::new(opened.app)));
     Ok(())
 }
