@@ -93,7 +93,9 @@ impl Answer {
     /// One field of every item of a list.
     #[track_caller]
     pub fn all(&self, field: &str) -> Vec<String> {
-        let text = |item: &Value| item[field].as_str().unwrap_or_else(|| panic!("an item without `{field}`\n{self}")).to_owned();
+        let text = |item: &Value| {
+            item[field].as_str().unwrap_or_else(|| panic!("an item without `{field}`\n{self}")).to_owned()
+        };
         self.items().iter().map(text).collect()
     }
 

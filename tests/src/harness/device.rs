@@ -64,7 +64,8 @@ impl TestDevice {
 
     /// A report with more fields.
     pub fn report_with(&self, command: &Value, state: &str, more: Value) -> Call {
-        let mut body = json!({"assignment_id": command["assignment_id"], "attempt": command["attempt"], "state": state});
+        let mut body =
+            json!({"assignment_id": command["assignment_id"], "attempt": command["attempt"], "state": state});
         if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
             body.extend(more);
         }

@@ -248,8 +248,12 @@ async fn wait_until_ready(child: &mut Child, output: &Output) -> Ready {
                 tokio::time::sleep(LAST_LINE).await;
                 printed(output)
             };
-            let after = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned());
-            return Ready { address: after("Address: ").expect("an address is printed first"), setup_token: after(SETUP_TOKEN) };
+            let after =
+                |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned());
+            return Ready {
+                address: after("Address: ").expect("an address is printed first"),
+                setup_token: after(SETUP_TOKEN),
+            };
         }
         let ended = child.try_wait().expect("a process of ours can be waited for");
         assert!(ended.is_none(), "the server ended with {ended:?}\n{text}");
