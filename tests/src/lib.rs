@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod guests;
+pub mod guests;
 pub mod harness;

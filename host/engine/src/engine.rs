@@ -1,0 +1,141 @@
+//! The process's one runtime: how it compiles and allocates, and the stores it makes.
+
+use std::sync::Arc;
+
+use kernex_model::policy::Fact;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, Store};
+
+use crate::limits::{
+    Budget, COMPONENT_HANDLES, CORE_INSTANCES, KEEP_RESIDENT_BYTES, KEEP_RESIDENT_TABLE_BYTES, Limits, MEMORIES,
+    STACK_BYTES, TABLE_ELEMENTS, TABLES,
+};
+use crate::sandbox::Sandbox;
+use crate::{ticker, v1};
+
+/// Fuel per WebAssembly page that memory grows by.
+const PAGE_FUEL: u8 = 255;
+/// Core instances that a component has usually: its module and two adapters, with one to spare.
+const USUAL_CORE_INSTANCES: u32 = 4;
+
+/// Runs plugins. Cheap to clone; there is one per process.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    runtime: wasmtime::Engine,
+    linker: Linker<Sandbox>,
+    limits: Limits,
+}
+
+/// The engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The runtime does not accept the limits, or the machine cannot reserve the memory.
+    #[error("the WebAssembly runtime does not start: {0}")]
+    Runtime(String),
+    /// The thread that watches deadlines did not start.
+    #[error("the thread that watches deadlines does not start")]
+    Ticker(#[from] std::io::Error),
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Reserves address space for the instances and starts the thread that watches deadlines.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: the machine is too small for the limits.
+    pub fn new(limits: Limits) -> Result<Self, EngineError> {
+        let failed = |error: wasmtime::Error| EngineError::Runtime(format!("{error:#}"));
+        let runtime = wasmtime::Engine::new(&config(limits)).map_err(failed)?;
+        let mut linker = Linker::new(&runtime);
+        v1::EveryGate::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox).map_err(failed)?;
+        ticker::start(runtime.weak())?;
+        Ok(Self(Arc::new(Shared { runtime, linker, limits })))
+    }
+
+    /// The limits that hold for every plugin.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    pub(crate) fn runtime(&self) -> &wasmtime::Engine {
+        &self.0.runtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<Sandbox> {
+        &self.0.linker
+    }
+
+    /// A store for one call: nothing of it outlives the call.
+    pub(crate) fn store(&self, budget: Budget, facts: &[Fact]) -> Store<Sandbox> {
+        let sandbox = Sandbox::new(self.0.limits.memory_bytes, facts);
+        let mut store = Store::new(&self.0.runtime, sandbox);
+        store.limiter(|sandbox| sandbox);
+        store.set_hostcall_fuel(budget.hostcall_bytes);
+        store.set_max_component_handles(COMPONENT_HANDLES);
+        refill(&mut store, budget);
+        store
+    }
+}
+
+/// Sets what is left to use, whatever was used before.
+pub(crate) fn refill(store: &mut Store<Sandbox>, budget: Budget) {
+    store.set_epoch_deadline(budget.deadline_ms);
+    // It fails only where fuel is not configured, and `config` configures it.
+    let fuelled = store.set_fuel(budget.fuel);
+    debug_assert!(fuelled.is_ok(), "fuel is configured");
+}
+
+fn config(limits: Limits) -> Config {
+    let mut pool = PoolingAllocationConfig::default();
+    let instances = limits.concurrent_instances;
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(USUAL_CORE_INSTANCES))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(USUAL_CORE_INSTANCES))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(limits.memory_bytes)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_TABLE_BYTES)
+        .pagemap_scan(Enabled::Auto);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .consume_fuel(true)
+        .operator_cost(operator_cost())
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .max_wasm_stack(STACK_BYTES)
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+/// Bulk operations cost by what they move: otherwise one instruction could keep the host busy for
+/// milliseconds.
+fn operator_cost() -> OperatorCost {
+    let mut cost = OperatorCost::new();
+    cost.variable.memory_copy_per_byte = 1;
+    cost.variable.memory_fill_per_byte = 1;
+    cost.variable.memory_init_per_byte = 1;
+    cost.variable.memory_grow_per_page = PAGE_FUEL;
+    cost.variable.table_copy_per_element = 1;
+    cost.variable.table_fill_per_element = 1;
+    cost.variable.table_init_per_element = 1;
+    cost.variable.table_grow_per_element = 1;
+    cost
+}

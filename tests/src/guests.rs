@@ -1,0 +1,22 @@
+//! The engine and the components that its tests run.
+
+use std::sync::LazyLock;
+
+use kernex_engine::{Engine, Limits, Policy};
+use kernex_model::policy::Gate;
+
+/// A plugin for every gate that does wrong on request: `{"configure": "...", "decide": "..."}`.
+pub const MISBEHAVING: &[u8] = include_bytes!(env!("KERNEX_GUEST_MISBEHAVING"));
+
+/// The one engine of the test process.
+pub fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> =
+        LazyLock::new(|| Engine::new(Limits::default()).expect("the test machine runs the engine"));
+    &ENGINE
+}
+
+/// A policy over [`MISBEHAVING`] that does this wrong in its decisions.
+pub fn misbehaving(gate: Gate, decide: &str) -> Policy {
+    let settings = format!(r#"{{"decide": "{decide}"}}"#);
+    engine().prepare(MISBEHAVING, gate, &settings).expect("it misbehaves in decisions only")
+}

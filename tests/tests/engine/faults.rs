@@ -1,0 +1,129 @@
+//! Whatever a plugin does wrong in a decision is a fault of the right kind, and the engine goes on.
+
+use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate};
+use kernex_tests::guests::misbehaving;
+
+use super::questions;
+
+/// The faults of every function of every gate, by the function's name.
+fn faults(decide: &str) -> Vec<(&'static str, Option<Fault>)> {
+    let authorization = misbehaving(Gate::Authorization, decide);
+    let targeting = misbehaving(Gate::Targeting, decide);
+    let rollback = misbehaving(Gate::Rollback, decide);
+    let request = questions::request(&["viewer"], "device:read");
+    let principal = questions::principal(&[]);
+    let deployment = questions::deployment();
+    let window = questions::window(Counts::default());
+    let plan = questions::plan();
+    let batch = questions::batch(3);
+    vec![
+        ("check", authorization.check(&[request], &[]).outcome.err()),
+        ("scope", authorization.scope(&principal, "device:list", "device", &[]).outcome.err()),
+        ("survey", targeting.survey(&deployment, &[]).outcome.err()),
+        ("classify", targeting.classify(&deployment, &plan, &batch, &[]).outcome.err()),
+        ("judge", rollback.judge(&window, &[1, 2], &[]).outcome.err()),
+        ("permit", rollback.permit(&questions::rollback(), &[]).outcome.err()),
+    ]
+}
+
+/// Every function of every gate gives the fault with this code, and serves on afterwards.
+fn every_gate_gives(decide: &str, code: &str) {
+    for (function, fault) in faults(decide) {
+        let fault = fault.unwrap_or_else(|| panic!("{function} did not fail"));
+        assert_eq!(fault.code(), code, "{function}: {fault}");
+        assert_eq!(fault.blame(), Blame::Plugin, "{function}");
+        assert!(!fault.detail().is_empty() && fault.detail().len() <= 1_100, "{function}: {fault}");
+    }
+    for (function, fault) in faults("none") {
+        assert_eq!(fault, None, "{function}");
+    }
+}
+
+#[test]
+fn a_panic_is_a_trap() {
+    every_gate_gives("panic", "trapped");
+}
+
+#[test]
+fn a_loop_runs_out_of_fuel() {
+    every_gate_gives("loop", "out_of_fuel");
+}
+
+#[test]
+fn moving_memory_in_bulk_costs_fuel_too() {
+    every_gate_gives("bulk", "out_of_fuel");
+}
+
+#[test]
+fn recursion_without_an_end_is_a_trap() {
+    every_gate_gives("recurse", "trapped");
+}
+
+#[test]
+fn allocation_without_an_end_is_out_of_memory() {
+    every_gate_gives("allocate", "out_of_memory");
+}
+
+#[test]
+fn an_answer_that_is_too_large_to_cross_is_bad_output() {
+    every_gate_gives("giant", "bad_output");
+}
+
+#[test]
+fn a_text_that_is_too_long_is_bad_output() {
+    every_gate_gives("wordy", "bad_output");
+}
+
+#[test]
+fn an_answer_outside_of_the_contract_is_bad_output() {
+    every_gate_gives("nonsense", "bad_output");
+}
+
+#[test]
+fn a_text_that_is_no_utf8_is_bad_output() {
+    // A classification carries no text.
+    for (function, fault) in faults("garbled") {
+        match (function, fault) {
+            ("classify", None) | (_, Some(Fault::BadOutput(_))) => {}
+            (function, fault) => panic!("{function}: {fault:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_policy_serves_one_gate_only() {
+    let policy = misbehaving(Gate::Rollback, "none");
+    let run = policy.check(&[questions::request(&[], "device:read")], &[]);
+    assert!(matches!(run.outcome, Err(Fault::Incompatible(_))), "{run:?}");
+}
+
+#[test]
+fn facts_read_and_log_lines_are_kept_within_limits() {
+    let facts = [Fact::text("season", "winter"), Fact::text("weather", "snow")];
+    let policy = misbehaving(Gate::Authorization, "chatty");
+    let run = policy.check(&[questions::request(&[], "device:read")], &facts);
+    assert!(run.outcome.is_ok(), "{run:?}");
+    assert_eq!(run.facts_read, facts[..1]);
+    let kept: usize = run.logs.iter().map(|line| line.message.len()).sum();
+    assert!((8_192..=16_384).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_faulting_policy_does_not_disturb_others_that_run_beside_it() {
+    let good = misbehaving(Gate::Authorization, "none");
+    let bad = ["panic", "loop", "allocate", "recurse"].map(|what| misbehaving(Gate::Authorization, what));
+    let request = questions::request(&["viewer"], "device:read");
+    std::thread::scope(|scope| {
+        for policy in &bad {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    assert!(policy.check(std::slice::from_ref(&request), &[]).outcome.is_err());
+                }
+            });
+        }
+        for _ in 0..200 {
+            let run = good.check(std::slice::from_ref(&request), &[]);
+            assert!(run.outcome.is_ok(), "{run:?}");
+        }
+    });
+}
