@@ -62,6 +62,18 @@ pub fn device_hash(deployment: DeploymentId, device: DeviceId) -> u64 {
     Digest::of_parts(&[&deployment.0.to_bytes(), &device.0.to_bytes()]).prefix()
 }
 
+/// Where no device's class is the canary, the first few of the next class that has any are canaries:
+/// in a small fleet the first share may be empty, and a canary must not depend on that.
+fn widen_canary(classes: &mut [(u64, DeviceId, u16)], waves: u16, canaries: u32) {
+    let Some(first) = classes.iter().map(|(_, _, class)| *class).min().filter(|first| (1..waves).contains(first)) else {
+        return;
+    };
+    let chosen = classes.iter_mut().filter(|(_, _, class)| *class == first);
+    for (_, _, class) in chosen.take(usize::try_from(canaries).unwrap_or(usize::MAX)) {
+        *class = 0;
+    }
+}
+
 impl App {
     /// Asks the targeting policy about every active device that matches the deployment's selector, or
     /// only about `among`. At most `canaries` go into a wave named `canary`: devices that join later never do.
@@ -143,6 +155,9 @@ impl App {
         let names = &survey.plan.waves;
         let waves = u16::try_from(names.len()).unwrap_or(u16::MAX);
         let capped = names.first().is_some_and(|name| name == TargetingPlan::CANARY) && waves > 1;
+        if capped {
+            widen_canary(&mut classes, waves, canaries_left);
+        }
         let mut exclusions: Vec<ExclusionCount> = survey.plan.exclusions.iter().map(|reason| ExclusionCount {
             code: reason.code.clone(),
             message: reason.message.clone(),
