@@ -2,7 +2,7 @@
 
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
-use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, Result};
+use poem::{IntoResponse, Request, RequestBody, Response, Result};
 use poem_openapi::error::ContentTypeError;
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponses, MetaSchemaRef, Registry};
@@ -39,8 +39,9 @@ impl<T: Type> Payload for Json<T> {
 impl<T: ParseFromJSON> ParsePayload for Json<T> {
     const IS_REQUIRED: bool = T::IS_REQUIRED;
 
-    async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let data = Vec::<u8>::from_request(request, body).await.map_err(unreadable)?;
+    async fn from_request(_: &Request, body: &mut RequestBody) -> Result<Self> {
+        // The envelope has seen to the limit.
+        let data = body.take()?.into_bytes().await.map_err(unreadable)?;
         let value = parse(&data)?;
         match T::parse_from_json(Some(value)) {
             Ok(parsed) => Ok(Self(parsed)),
@@ -90,11 +91,11 @@ pub fn rule(message: &str) -> String {
 }
 
 /// A body that could not be read, in our words.
-fn unreadable(error: poem::Error) -> poem::Error {
-    match error.downcast_ref::<ReadBodyError>() {
-        Some(ReadBodyError::PayloadTooLarge) => too_large().into(),
-        Some(ReadBodyError::Io(_)) => Problem::new(StatusCode::BAD_REQUEST, "body-incomplete", "the body ended too early").into(),
-        Some(ReadBodyError::BodyHasBeenTaken | ReadBodyError::Utf8(_)) | None => error,
+fn unreadable(error: ReadBodyError) -> Problem {
+    match error {
+        ReadBodyError::PayloadTooLarge => too_large(),
+        ReadBodyError::Io(_) | ReadBodyError::Utf8(_) => Problem::new(StatusCode::BAD_REQUEST, "body-incomplete", "the body ended too early"),
+        ReadBodyError::BodyHasBeenTaken => Problem::internal(),
     }
 }
 

@@ -22,6 +22,8 @@ pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// All header names and values of a request together, in bytes.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 
+/// The one call that comes so often that a task of its own would show.
+const HEARTBEAT: &str = "/api/v1/device/heartbeat";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps the whole API.
@@ -42,7 +44,7 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = RequestId(self.app.context.ulid());
-        let target = request.original_uri().clone();
+        let target = request.uri().clone();
         request.extensions_mut().insert(id);
         request.extensions_mut().insert(self.app.clone());
         let mut response = match self.answer(request).await {
@@ -69,11 +71,11 @@ impl<E: Endpoint + 'static> Envelope<E> {
         if !streams {
             limit_body(&mut request).await?;
         }
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let stoppable = stoppable(request.method(), request.uri().path());
         let inner = self.inner.clone();
         let call = async move { inner.call(request).await.map(IntoResponse::into_response) };
         let finished = async move {
-            if reads {
+            if stoppable {
                 return AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
             }
             // A change runs to its end even where its client goes away or the time is up: what is in memory
@@ -91,6 +93,12 @@ impl<E: Endpoint + 'static> Envelope<E> {
             Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", format!("not done within {CALL_TIME_OUT_S} s")).into()),
         }
     }
+}
+
+/// Whether nothing is lost where the call ends in its middle: reads, and heartbeats, whose changes are written
+/// by a worker of its own.
+fn stoppable(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || path == HEARTBEAT
 }
 
 fn panicked() -> poem::Error {
@@ -154,8 +162,9 @@ fn problem_of(error: poem::Error) -> Problem {
     if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
         return Problem::parameter(name, rule(reason));
     }
-    if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
-        return Problem::parameter(name, rule(reason));
+    if let Some(ParsePathError { reason, .. }) = error.downcast_ref() {
+        // The framework's own name for it is `param0`.
+        return Problem::parameter("path", rule(reason));
     }
     if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
         return Problem::invalid("invalid-body", rule(reason), Vec::new());

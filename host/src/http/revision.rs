@@ -47,5 +47,5 @@ pub type Tagged<T> = Response<Json<T>>;
 
 /// An answer whose ETag is `revision`.
 pub fn tagged<T: ToJSON>(value: T, revision: u64) -> Tagged<T> {
-    Response::new(Json(value)).header("ETag", ETag(revision))
+    Response::new(Json(value)).header("ETag", ETag(revision).to_string())
 }
