@@ -1,5 +1,6 @@
 //! Owns the HTTP side: decodes requests, makes one call, encodes the answer. The only place that knows status codes.
 
+pub mod allowed;
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
@@ -75,13 +76,15 @@ pub fn openapi(app: &Arc<App>) -> String {
 pub fn endpoint(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let service = service(app);
     let document = service.spec();
+    // Our own text a line above; were it no JSON, only `Allow` would be poorer.
+    let allowed = allowed::AllowedMethods::from_document(&serde_json::from_str(&document).unwrap_or_default());
     // poem-openapi's page carries its script, style and the document itself: nothing comes from elsewhere.
     let docs = service.swagger_ui_html();
     let routes = Route::new()
         .at("/openapi.json", poem::get(document_endpoint.data(Document(document.into()))))
         .at("/docs", poem::get(docs_endpoint.data(Page(docs.into()))))
         .nest("/", service);
-    envelope::Envelope::new(routes, app.clone())
+    envelope::Envelope::new(routes, app.clone(), allowed)
 }
 
 #[derive(Clone)]

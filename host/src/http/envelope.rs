@@ -11,6 +11,7 @@ use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
 
+use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
 use super::problem::Problem;
 use crate::app::App;
@@ -30,12 +31,13 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Envelope<E> {
     inner: Arc<E>,
     app: Arc<App>,
+    allowed: AllowedMethods,
 }
 
 impl<E> Envelope<E> {
-    /// Around `inner`.
-    pub fn new(inner: E, app: Arc<App>) -> Self {
-        Self { inner: Arc::new(inner), app }
+    /// Around `inner`, which takes `allowed`.
+    pub fn new(inner: E, app: Arc<App>, allowed: AllowedMethods) -> Self {
+        Self { inner: Arc::new(inner), app, allowed }
     }
 }
 
@@ -50,7 +52,7 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         let mut response = match self.answer(request).await {
             Ok(response) => response,
             Err(error) if error.is_from_response() => error.into_response(),
-            Err(error) => problem_of(error).document(id, target.path(), self.app.context.now()),
+            Err(error) => problem_of(error, self.allowed.at(target.path())).document(id, target.path(), self.app.context.now()),
         };
         if response.status().is_server_error() {
             tracing::error!(request.id = %id, path = target.path(), status = response.status().as_u16(), "call failed");
@@ -142,7 +144,7 @@ async fn limit_body(request: &mut Request) -> poem::Result<()> {
 }
 
 /// Every error as a problem. The framework's own lose the values that they carry.
-fn problem_of(error: poem::Error) -> Problem {
+fn problem_of(error: poem::Error, allowed: Option<&str>) -> Problem {
     let error = match error.downcast::<Problem>() {
         Ok(problem) => return problem,
         Err(error) => error,
@@ -151,7 +153,8 @@ fn problem_of(error: poem::Error) -> Problem {
         return Problem::new(StatusCode::NOT_FOUND, "unknown-path", "there is nothing at this path; see /docs");
     }
     if error.is::<MethodNotAllowedError>() {
-        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method; see /docs");
+        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method; see /docs")
+            .with_header(header::ALLOW, allowed.unwrap_or("GET"));
     }
     if error.is::<AuthorizationError>() {
         return Problem::unauthenticated("authentication-required", "send `Authorization: Bearer` with an access token or API key");
@@ -192,14 +195,14 @@ mod tests {
     #[test]
     fn framework_errors_become_problems_without_values() {
         let error = ParseParamError { name: "limit", reason: r#"Expected input type "x", found "hunter2"."#.to_owned() };
-        let problem = problem_of(error.into());
+        let problem = problem_of(error.into(), None);
         assert_eq!(problem.code(), "invalid-parameter");
         assert!(!format!("{problem:?}").contains("hunter2"));
-        assert_eq!(problem_of(NotFoundError.into()).code(), "unknown-path");
-        assert_eq!(problem_of(MethodNotAllowedError.into()).code(), "method-not-allowed");
-        assert_eq!(problem_of(AuthorizationError.into()).code(), "authentication-required");
+        assert_eq!(problem_of(NotFoundError.into(), None).code(), "unknown-path");
+        assert_eq!(problem_of(MethodNotAllowedError.into(), None).code(), "method-not-allowed");
+        assert_eq!(problem_of(AuthorizationError.into(), None).code(), "authentication-required");
         let unknown = poem::Error::from_string("secret", StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!format!("{:?}", problem_of(unknown)).contains("secret"));
+        assert!(!format!("{:?}", problem_of(unknown, None)).contains("secret"));
     }
 
     #[test]

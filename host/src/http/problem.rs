@@ -106,7 +106,9 @@ impl Problem {
         &self.code
     }
 
-    fn with_header(mut self, name: HeaderName, value: impl ToString) -> Self {
+    /// With a header of its own; one at most.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: impl ToString) -> Self {
         self.header = HeaderValue::from_str(&value.to_string()).ok().map(|value| (name, value));
         self
     }
