@@ -22,6 +22,25 @@ pub trait Export {
 /// Implements the generated traits by means of the plugin's.
 pub struct Adapter<E>(std::marker::PhantomData<E>);
 
+/// How many diagnostics the host takes.
+const DIAGNOSTICS: usize = 100;
+/// How long a pointer may be, in bytes.
+const POINTER_BYTES: usize = 512;
+/// How long a message may be, in bytes.
+const MESSAGE_BYTES: usize = 1_024;
+
+/// Cuts what quotes the settings: otherwise a long mistake would be reported as bad output.
+fn within_limits(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.truncate(DIAGNOSTICS);
+    for Diagnostic { pointer, message } in &mut diagnostics {
+        if pointer.len() > POINTER_BYTES {
+            pointer.clear();
+        }
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    }
+    diagnostics
+}
+
 fn configured<E: Export>() -> &'static E::Plugin {
     E::slot().get().expect("the host configures a plugin before it asks for a decision")
 }
@@ -38,7 +57,7 @@ impl<E: Export> lifecycle_world::Guest for Adapter<E> {
     }
 
     fn configure(settings: String) -> Result<(), Vec<Diagnostic>> {
-        let plugin = E::Plugin::from_json(&settings)?;
+        let plugin = E::Plugin::from_json(&settings).map_err(within_limits)?;
         E::slot().set(plugin).map_err(|_| vec![Diagnostic::new("", "a plugin is configured only once")])
     }
 }
