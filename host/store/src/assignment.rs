@@ -126,7 +126,11 @@ impl Store {
     async fn agenda_of(&self, due: Due, limit: usize, until: &str) -> Result<Vec<Assignment>, StoreError> {
         let from = agenda(due.wave, "", "");
         let rows = self.walk(&in_state(due.deployment, due.state), &from, limit).await?;
-        Ok(rows.into_iter().take_while(|(place, _)| place.as_str() <= until).map(|(_, assignment)| assignment).collect())
+        Ok(rows
+            .into_iter()
+            .take_while(|(place, _)| place.as_str() <= until)
+            .map(|(_, assignment)| assignment)
+            .collect())
     }
 
     /// At most `limit` assignments of a device, those of the newest deployments first.

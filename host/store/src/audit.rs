@@ -66,7 +66,8 @@ impl Store {
     /// Where the database fails or the cursor is another list's.
     pub async fn list_audit(&self, filter: AuditFilter<'_>, page: &Page) -> Result<Listed<AuditRecord>, StoreError> {
         // The rarest is walked, the others are checked on what it leads to.
-        let term = filter.resource_id.map(on).or_else(|| filter.principal.map(by)).or_else(|| filter.resource_kind.map(kind));
+        let term =
+            filter.resource_id.map(on).or_else(|| filter.principal.map(by)).or_else(|| filter.resource_kind.map(kind));
         let walk = term.map_or(Walk::Table, Walk::Term);
         let name = format!("{:?}", (filter.principal.map(by), filter.resource_kind, filter.resource_id));
         self.list_where(&walk, page, &name, |record: &AuditRecord| {

@@ -52,7 +52,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn bundle_by_name(&self, name: &BundleName, version: &BundleVersion) -> Result<Option<Bundle>, StoreError> {
+    pub async fn bundle_by_name(
+        &self,
+        name: &BundleName,
+        version: &BundleVersion,
+    ) -> Result<Option<Bundle>, StoreError> {
         let mut variables = Variables::new();
         variables.insert("name", name.to_string());
         variables.insert("version", version.to_string());

@@ -27,7 +27,8 @@ pub(crate) fn encode<T: Record>(record: &T) -> Result<Object, StoreError> {
 
 /// The record in a row of `SELECT *`.
 pub(crate) fn decode<T: Record>(row: Value) -> Result<T, StoreError> {
-    let unreadable = |record: &str, reason: &str| StoreError::Unreadable { record: record.to_owned(), reason: reason.to_owned() };
+    let unreadable =
+        |record: &str, reason: &str| StoreError::Unreadable { record: record.to_owned(), reason: reason.to_owned() };
     let Value::Object(row) = row else { return Err(unreadable(T::TABLE, "it is no object")) };
     let mut row = row.into_inner();
     let key = match row.remove("id") {

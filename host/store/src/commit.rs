@@ -19,8 +19,22 @@ const LONGEST_PAUSE_MS: u64 = 100;
 
 /// Tables whose key alone may already exist.
 const KEYED_TABLES: [&str; 16] = [
-    "user", "password", "session", "api_key", "device", "bundle", "config", "deployment", "assignment", "report",
-    "timeline", "bundle_history", "audit", "decision", "policy", "presence",
+    "user",
+    "password",
+    "session",
+    "api_key",
+    "device",
+    "bundle",
+    "config",
+    "deployment",
+    "assignment",
+    "report",
+    "timeline",
+    "bundle_history",
+    "audit",
+    "decision",
+    "policy",
+    "presence",
 ];
 
 impl Store {

@@ -73,7 +73,12 @@ impl Connection {
 
 /// Embedded engines read no `SURREAL_*` variable and size their cache by half the machine's memory, so
 /// the sizes are given here, through an interface that SurrealDB hides: hence the exact version pin.
-async fn embedded(path: String, sync: Option<Sync>, url: &StoreUrl, options: &StoreOptions) -> Result<Handle, OpenError> {
+async fn embedded(
+    path: String,
+    sync: Option<Sync>,
+    url: &StoreUrl,
+    options: &StoreOptions,
+) -> Result<Handle, OpenError> {
     let mut settings = ConfigMap::empty();
     if let Some(sync) = sync {
         settings = settings
@@ -86,10 +91,9 @@ async fn embedded(path: String, sync: Option<Sync>, url: &StoreUrl, options: &St
         settings = settings.with_key_value("rocksdb_write_buffer_size", bytes.to_string());
     }
     if let Some(parent) = url.path().and_then(std::path::Path::parent) {
-        tokio::fs::create_dir_all(parent).await.map_err(|error| OpenError::Damaged {
-            path: url.to_string(),
-            reason: error.to_string(),
-        })?;
+        tokio::fs::create_dir_all(parent)
+            .await
+            .map_err(|error| OpenError::Damaged { path: url.to_string(), reason: error.to_string() })?;
     }
     let open = async {
         let datastore = Datastore::builder()
@@ -117,7 +121,8 @@ async fn embedded(path: String, sync: Option<Sync>, url: &StoreUrl, options: &St
 }
 
 fn unopened(url: &StoreUrl, reason: String) -> OpenError {
-    let held = ["lock hold by current process", "While lock file", "Resource temporarily unavailable", "already in use"];
+    let held =
+        ["lock hold by current process", "While lock file", "Resource temporarily unavailable", "already in use"];
     if held.iter().any(|sign| reason.contains(sign)) {
         OpenError::Held(url.to_string())
     } else {
@@ -132,7 +137,11 @@ async fn server(address: &str, options: &StoreOptions) -> Result<Handle, OpenErr
         if let (Some(username), Some(password)) = (options.username.clone(), options.password.clone()) {
             // The error may repeat what was sent: it is replaced.
             db.signin(Root { username, password }).await.map_err(|error| {
-                if error.is_connection() { unreachable("the connection was lost".to_owned()) } else { OpenError::Refused }
+                if error.is_connection() {
+                    unreachable("the connection was lost".to_owned())
+                } else {
+                    OpenError::Refused
+                }
             })?;
         }
         db.use_ns(options.namespace.as_str())

@@ -113,7 +113,15 @@ mod tests {
 
     #[test]
     fn what_no_server_gave_out_is_refused() {
-        for bad in ["", "x", "AAAA", "!!!!", &URL_SAFE_NO_PAD.encode("0123abcd"), &URL_SAFE_NO_PAD.encode("0123abcd\u{0}x"), &"A".repeat(600)] {
+        for bad in [
+            "",
+            "x",
+            "AAAA",
+            "!!!!",
+            &URL_SAFE_NO_PAD.encode("0123abcd"),
+            &URL_SAFE_NO_PAD.encode("0123abcd\u{0}x"),
+            &"A".repeat(600),
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(InvalidCursor), "{bad}");
         }
     }

@@ -88,7 +88,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails or the cursor is another list's.
-    pub async fn list_decisions(&self, filter: DecisionFilter<'_>, page: &Page) -> Result<Listed<Decision>, StoreError> {
+    pub async fn list_decisions(
+        &self,
+        filter: DecisionFilter<'_>,
+        page: &Page,
+    ) -> Result<Listed<Decision>, StoreError> {
         // The rarest is walked, the others are checked on what it leads to.
         let term = filter
             .subject
@@ -140,7 +144,9 @@ impl Store {
         let mut gone: Vec<Value> = Vec::with_capacity(old.len() * 5);
         for (place, decision) in &old {
             gone.push(Value::RecordId(decision.key().record_id(Decision::TABLE)));
-            gone.extend(decision.terms().iter().map(|term| Value::RecordId(RecordId::new(TERMS, pair_key(term, place)))));
+            gone.extend(
+                decision.terms().iter().map(|term| Value::RecordId(RecordId::new(TERMS, pair_key(term, place)))),
+            );
         }
         let mut variables = Variables::new();
         variables.insert("gone", gone);

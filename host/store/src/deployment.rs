@@ -78,7 +78,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails or the cursor is another list's.
-    pub async fn list_deployments(&self, filter: DeploymentFilter, page: &Page) -> Result<Listed<Deployment>, StoreError> {
+    pub async fn list_deployments(
+        &self,
+        filter: DeploymentFilter,
+        page: &Page,
+    ) -> Result<Listed<Deployment>, StoreError> {
         let by = |column, value: String| Walk::Index { column, value, sort: "newest_first" };
         let walk = match (filter.kind, filter.state) {
             (None, None) => Walk::Table,

@@ -82,7 +82,15 @@ impl DevicePatch {
     /// A patch that changes nothing yet.
     #[must_use]
     pub fn new(id: DeviceId, updated_at: Timestamp) -> Self {
-        Self { id, bundle_id: None, verified_bundle_id: None, config_version: None, facts: None, model: None, updated_at }
+        Self {
+            id,
+            bundle_id: None,
+            verified_bundle_id: None,
+            config_version: None,
+            facts: None,
+            model: None,
+            updated_at,
+        }
     }
 
     /// As the statement takes it: what is merged, and the facts, which replace the old ones as a whole.

@@ -61,7 +61,9 @@ impl DeviceFilter<'_> {
             };
             let named = !requirement.key.starts_with("bundle.");
             if positive && named && requirement.values.len() <= MAX_VALUES_WALKED && drivers.len() < MAX_COUNTED_TERMS {
-                drivers.push(requirement.values.iter().map(|value| device_term::attribute(&requirement.key, value)).collect());
+                drivers.push(
+                    requirement.values.iter().map(|value| device_term::attribute(&requirement.key, value)).collect(),
+                );
             }
         }
         if let Some(status) = self.status {
@@ -147,7 +149,12 @@ impl Store {
     }
 
     /// At most `limit` devices after `from` that have one of the terms; of all devices without terms.
-    async fn devices_of(&self, terms: &[String], from: &str, limit: usize) -> Result<Vec<(String, Device)>, StoreError> {
+    async fn devices_of(
+        &self,
+        terms: &[String],
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Device)>, StoreError> {
         let mut rows = match terms {
             [] => return self.walk(&Walk::Table, from, limit).await,
             [term] => return self.walk(&Walk::Term(term.clone()), from, limit).await,

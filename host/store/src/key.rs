@@ -38,10 +38,9 @@ impl Key {
     pub(crate) fn to_value(&self) -> RecordIdKey {
         match self {
             Self::One(text) => RecordIdKey::String(text.clone()),
-            Self::Two(group, sort) => RecordIdKey::Array(Array::from(vec![
-                Value::String(group.clone()),
-                Value::String(sort.clone()),
-            ])),
+            Self::Two(group, sort) => {
+                RecordIdKey::Array(Array::from(vec![Value::String(group.clone()), Value::String(sort.clone())]))
+            }
         }
     }
 

@@ -31,6 +31,8 @@ mod secret;
 mod session;
 mod statement;
 mod store;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod url;
 mod user;

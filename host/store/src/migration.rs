@@ -111,10 +111,13 @@ impl Migrator {
                 Some(_) => MigrationState::Drifted,
             },
         });
-        let newer = applied
-            .iter()
-            .filter(|(version, _)| self.files.iter().all(|file| file.version != **version))
-            .map(|(version, entry)| MigrationStatus { version: *version, name: entry.name.clone(), state: MigrationState::Unknown });
+        let newer = applied.iter().filter(|(version, _)| self.files.iter().all(|file| file.version != **version)).map(
+            |(version, entry)| MigrationStatus {
+                version: *version,
+                name: entry.name.clone(),
+                state: MigrationState::Unknown,
+            },
+        );
         Ok(known.chain(newer).collect())
     }
 

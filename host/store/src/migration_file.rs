@@ -54,8 +54,10 @@ mod tests {
             .filter(|name| name.ends_with(".surql"))
             .collect();
         files.sort();
-        let mut listed: Vec<String> =
-            MIGRATIONS.iter().flat_map(|file| [format!("{}.down.surql", file.name), format!("{}.up.surql", file.name)]).collect();
+        let mut listed: Vec<String> = MIGRATIONS
+            .iter()
+            .flat_map(|file| [format!("{}.down.surql", file.name), format!("{}.up.surql", file.name)])
+            .collect();
         listed.sort();
         assert_eq!(files, listed);
     }

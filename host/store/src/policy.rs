@@ -56,7 +56,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn policy_revision(&self, name: &PolicyName, revision: u64) -> Result<Option<PolicyRevision>, StoreError> {
+    pub async fn policy_revision(
+        &self,
+        name: &PolicyName,
+        revision: u64,
+    ) -> Result<Option<PolicyRevision>, StoreError> {
         self.get(&(name.clone(), revision)).await
     }
 

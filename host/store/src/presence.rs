@@ -69,7 +69,10 @@ impl Store {
             return Ok(());
         }
         if !pages.iter().all(PresencePage::is_even) {
-            return Err(StoreError::TooMany { what: "devices of a presence page, in lists of one length", limit: MAX_PRESENCE_DEVICES });
+            return Err(StoreError::TooMany {
+                what: "devices of a presence page, in lists of one length",
+                limit: MAX_PRESENCE_DEVICES,
+            });
         }
         let mut changes = Changes::unaudited();
         for page in pages {

@@ -42,7 +42,9 @@ impl Store {
         let mut variables = Variables::new();
         variables.insert("row", Value::Object(row));
         variables.insert("id", record_id(name));
-        self.retried("INSERT IGNORE INTO server_secret $row RETURN NONE", variables).await.map_err(Failure::into_error)?;
+        self.retried("INSERT IGNORE INTO server_secret $row RETURN NONE", variables)
+            .await
+            .map_err(Failure::into_error)?;
         self.server_secret(name).await?.ok_or_else(|| StoreError::Unreadable {
             record: format!("{TABLE}:{name}"),
             reason: "it was used up at once".to_owned(),
@@ -51,7 +53,8 @@ impl Store {
 }
 
 fn bytes(row: &Value, name: &str) -> Result<Vec<u8>, StoreError> {
-    text_of(row, "value")
-        .and_then(|text| hex::decode(text).ok())
-        .ok_or_else(|| StoreError::Unreadable { record: format!("{TABLE}:{name}"), reason: "it is no hexadecimal text".to_owned() })
+    text_of(row, "value").and_then(|text| hex::decode(text).ok()).ok_or_else(|| StoreError::Unreadable {
+        record: format!("{TABLE}:{name}"),
+        reason: "it is no hexadecimal text".to_owned(),
+    })
 }

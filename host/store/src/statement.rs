@@ -39,11 +39,14 @@ fn statement(text: &mut String, verb: Verb, table: &str, number: usize, group: &
             let what = match group.edited {
                 None => "CONTENT $r.row".to_owned(),
                 Some(columns) => {
-                    let sets: Vec<String> = columns.iter().map(|column| format!("{column} = $r.row.{column}")).collect();
+                    let sets: Vec<String> =
+                        columns.iter().map(|column| format!("{column} = $r.row.{column}")).collect();
                     format!("SET {}", sets.join(", "))
                 }
             };
-            let terms = group.term_table.map_or_else(String::new, |terms| move_terms(terms, "$r.id", "$r.sort", "$r.row", &["terms"]));
+            let terms = group
+                .term_table
+                .map_or_else(String::new, |terms| move_terms(terms, "$r.id", "$r.sort", "$r.row", &["terms"]));
             writeln!(
                 text,
                 "FOR $r IN $g{number} {{ LET $old = (UPDATE ONLY $r.id {what} WHERE revision = $r.revision RETURN BEFORE); \
@@ -51,7 +54,13 @@ fn statement(text: &mut String, verb: Verb, table: &str, number: usize, group: &
             )
         }
         Verb::Patch => {
-            let terms = move_terms(group.term_table.unwrap_or_default(), "$r.id", "$r.sort", "$r.fields", &["fact_terms", "model_terms"]);
+            let terms = move_terms(
+                group.term_table.unwrap_or_default(),
+                "$r.id",
+                "$r.sort",
+                "$r.fields",
+                &["fact_terms", "model_terms"],
+            );
             writeln!(
                 text,
                 "FOR $r IN $g{number} {{ LET $old = (UPDATE ONLY $r.id MERGE $r.fields RETURN BEFORE); \

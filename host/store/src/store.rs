@@ -106,16 +106,29 @@ impl Store {
         Migrator::new(self.clone())
     }
 
-    pub(crate) async fn try_query(&self, text: &str, variables: Variables) -> Result<surrealdb::IndexedResults, Failure> {
+    pub(crate) async fn try_query(
+        &self,
+        text: &str,
+        variables: Variables,
+    ) -> Result<surrealdb::IndexedResults, Failure> {
         self.connection.query(text, variables).await
     }
 
-    pub(crate) async fn query(&self, text: &str, variables: Variables) -> Result<surrealdb::IndexedResults, StoreError> {
+    pub(crate) async fn query(
+        &self,
+        text: &str,
+        variables: Variables,
+    ) -> Result<surrealdb::IndexedResults, StoreError> {
         self.try_query(text, variables).await.map_err(Failure::into_error)
     }
 
     /// The rows of one statement, counted from 0.
-    pub(crate) async fn rows(&self, text: &str, variables: Variables, statement: usize) -> Result<Vec<Value>, StoreError> {
+    pub(crate) async fn rows(
+        &self,
+        text: &str,
+        variables: Variables,
+        statement: usize,
+    ) -> Result<Vec<Value>, StoreError> {
         let mut results = self.query(text, variables).await?;
         let value: Value = results.take(statement).map_err(|error| StoreError::Database(error.to_string()))?;
         Ok(match value {

@@ -67,7 +67,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails or the cursor is another list's.
-    pub async fn bundle_history(&self, device: DeviceId, page: &Page) -> Result<Listed<BundleHistoryEntry>, StoreError> {
+    pub async fn bundle_history(
+        &self,
+        device: DeviceId,
+        page: &Page,
+    ) -> Result<Listed<BundleHistoryEntry>, StoreError> {
         self.list(&Walk::Group(device.0.to_string()), page).await
     }
 }

@@ -49,7 +49,9 @@ pub enum InvalidStoreUrl {
     #[error("a store's address begins with rocksdb://, mem://, ws://, wss://, http:// or https://")]
     Scheme,
     /// SurrealKV is refused.
-    #[error("surrealkv:// is refused: its version 0.21 loses acknowledged transactions when a log rotates in the middle of a commit; use rocksdb://")]
+    #[error(
+        "surrealkv:// is refused: its version 0.21 loses acknowledged transactions when a log rotates in the middle of a commit; use rocksdb://"
+    )]
     SurrealKv,
     /// There is no path or host.
     #[error("the store's address lacks {0}")]
@@ -58,7 +60,9 @@ pub enum InvalidStoreUrl {
     #[error("user and password do not belong in the store's address: they are settings of their own")]
     Credentials,
     /// Something after the question mark is not understood.
-    #[error("the store's address has the option `{0}`, which is not one of: sync=every, sync=never, sync=<duration from 100ms to 1h>")]
+    #[error(
+        "the store's address has the option `{0}`, which is not one of: sync=every, sync=never, sync=<duration from 100ms to 1h>"
+    )]
     Option(String),
 }
 

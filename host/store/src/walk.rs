@@ -95,16 +95,26 @@ pub(crate) fn pair_key(group: &str, sort: &str) -> RecordIdKey {
 
 impl Store {
     /// At most `limit` records of a walk after `from`, each with its place in the walk.
-    pub(crate) async fn walk<T: Record>(&self, walk: &Walk, from: &str, limit: usize) -> Result<Vec<(String, T)>, StoreError> {
+    pub(crate) async fn walk<T: Record>(
+        &self,
+        walk: &Walk,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, T)>, StoreError> {
         let (text, variables, statement) = walk.query::<T>(from, limit);
         let rows = self.rows(&text, variables, statement).await?;
         rows.into_iter()
             .map(|row| {
                 let place = match walk {
                     Walk::Index { sort, .. } => codec::text_of(&row, sort),
-                    Walk::Table | Walk::Group(_) | Walk::Term(_) => codec::key_of(&row).map(|key| key.sort().to_owned()),
+                    Walk::Table | Walk::Group(_) | Walk::Term(_) => {
+                        codec::key_of(&row).map(|key| key.sort().to_owned())
+                    }
                 }
-                .ok_or_else(|| StoreError::Unreadable { record: T::TABLE.to_owned(), reason: "it has no place in its list".to_owned() })?;
+                .ok_or_else(|| StoreError::Unreadable {
+                    record: T::TABLE.to_owned(),
+                    reason: "it has no place in its list".to_owned(),
+                })?;
                 Ok((place, codec::decode(row)?))
             })
             .collect()
@@ -151,7 +161,12 @@ impl Store {
     }
 
     /// A whole list, page by page, up to `limit` records.
-    pub(crate) async fn walk_all<T: Record>(&self, walk: &Walk, what: &'static str, limit: usize) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn walk_all<T: Record>(
+        &self,
+        walk: &Walk,
+        what: &'static str,
+        limit: usize,
+    ) -> Result<Vec<T>, StoreError> {
         let mut all = Vec::new();
         let mut from = String::new();
         loop {

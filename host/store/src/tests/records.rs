@@ -1,0 +1,132 @@
+//! The audit trail, the decision log and the policies: newest first, through every filter, exactly as written.
+
+use kernex_model::document::PolicyRevision;
+use kernex_model::id::DecisionId;
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use serde_json::json;
+use surrealdb::types::Variables;
+
+use super::*;
+use crate::{AuditFilter, DecisionFilter, Page};
+
+fn decision(number: u64, subject: &str, outcome: DecisionOutcome) -> Decision {
+    serde_json::from_value(json!({
+        "id": DecisionId(ulid(number)), "at": at(0), "gate": "authorization", "policy": "rbac",
+        "plugin_digest": Digest::of(b"p"), "settings_digest": Digest::of(b"s"), "subject": subject,
+        "question": "device:read", "outcome": outcome, "code": "c", "message": "m",
+        "input": {"n": u64::MAX, "hash": [18446744073709551615_u64]}, "output": null, "facts_read": [],
+        "fuel": 12, "duration_us": 3, "request_id": null,
+    }))
+    .unwrap()
+}
+
+async fn decisions(store: &Store, filter: DecisionFilter<'_>) -> Vec<DecisionId> {
+    let (mut page, mut read) = (Page::first(3), Vec::new());
+    loop {
+        let listed = store.list_decisions(filter, &page).await.unwrap();
+        read.extend(listed.items.into_iter().map(|decision| decision.id));
+        let Some(next) = listed.next else { return read };
+        page.after = Some(next);
+    }
+}
+
+#[tokio::test]
+async fn decisions_are_found_through_every_filter() {
+    let store = memory().await;
+    let mut all = Vec::new();
+    for number in 0..20 {
+        let outcome = if number % 4 == 0 { DecisionOutcome::Deny } else { DecisionOutcome::Allow };
+        all.push(decision(number, if number % 5 == 0 { "ada" } else { "bea" }, outcome));
+    }
+    store.append_decisions(&all).await.unwrap();
+    store.append_decisions(&all).await.unwrap();
+    store.append_decisions(&[]).await.unwrap();
+    assert_eq!(store.decision(all[3].id).await.unwrap().as_ref(), Some(&all[3]));
+
+    let policy = "rbac".parse().unwrap();
+    let filters = [
+        DecisionFilter::default(),
+        DecisionFilter { gate: Some(DecisionGate::Authorization), ..Default::default() },
+        DecisionFilter { gate: Some(DecisionGate::Rollback), ..Default::default() },
+        DecisionFilter { policy: Some(&policy), outcome: Some(DecisionOutcome::Deny), ..Default::default() },
+        DecisionFilter { subject: Some("ada"), ..Default::default() },
+        DecisionFilter { subject: Some("ada"), outcome: Some(DecisionOutcome::Deny), ..Default::default() },
+        DecisionFilter { subject: Some("nobody"), ..Default::default() },
+    ];
+    for filter in filters {
+        let wanted: Vec<_> = all
+            .iter()
+            .rev()
+            .filter(|d| {
+                filter.gate.is_none_or(|gate| d.gate == gate)
+                    && filter.subject.is_none_or(|subject| d.subject == subject)
+                    && filter.outcome.is_none_or(|outcome| d.outcome == outcome)
+            })
+            .map(|d| d.id)
+            .collect();
+        assert_eq!(decisions(&store, filter).await, wanted, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn old_decisions_are_pruned_with_their_terms() {
+    let store = memory().await;
+    let all: Vec<_> = (0..10).map(|n| decision(n * 1_000, "ada", DecisionOutcome::Allow)).collect();
+    store.append_decisions(&all).await.unwrap();
+    assert_eq!(store.prune_decisions(at(6), 4).await.unwrap(), 4);
+    assert_eq!(store.prune_decisions(at(6), 100).await.unwrap(), 2);
+    assert_eq!(store.prune_decisions(at(6), 100).await.unwrap(), 0);
+    let left: Vec<_> = all[6..].iter().rev().map(|d| d.id).collect();
+    assert_eq!(decisions(&store, DecisionFilter::default()).await, left);
+    let terms = store.rows("SELECT VALUE id FROM decision_term", Variables::new(), 0).await.unwrap();
+    assert_eq!(terms.len(), left.len() * 4);
+}
+
+#[tokio::test]
+async fn a_change_carries_its_audit_record_and_decision() {
+    let store = memory().await;
+    let ada = Principal::User(kernex_model::id::UserId(ulid(1)));
+    let (first, second) = (audit_by(ada, Some("dev_1")), audit_by(Principal::System, Some("dev_2")));
+    let why = decision(1, "ada", DecisionOutcome::Allow);
+    store.commit(Changes::new(&first).deciding(&why)).await.unwrap();
+    store.commit(Changes::grouped(&[second.clone(), audit_by(ada, None)])).await.unwrap();
+    assert_eq!(store.decision(why.id).await.unwrap(), Some(why));
+
+    let list = async |filter| store.list_audit(filter, &Page::first(10)).await.unwrap().items;
+    assert_eq!(list(AuditFilter::default()).await.len(), 3);
+    assert_eq!(list(AuditFilter { principal: Some(ada), ..Default::default() }).await.len(), 2);
+    assert_eq!(list(AuditFilter { resource_kind: Some("device"), ..Default::default() }).await.len(), 3);
+    assert_eq!(list(AuditFilter { resource_kind: Some("user"), ..Default::default() }).await.len(), 0);
+    assert_eq!(list(AuditFilter { resource_id: Some("dev_2"), ..Default::default() }).await, [second]);
+    let both = AuditFilter { principal: Some(ada), resource_id: Some("dev_1"), ..Default::default() };
+    assert_eq!(list(both).await, [first]);
+    let neither = AuditFilter { principal: Some(Principal::System), resource_id: Some("dev_1"), ..Default::default() };
+    assert_eq!(list(neither).await, []);
+}
+
+#[tokio::test]
+async fn one_revision_of_a_policy_is_active() {
+    let store = memory().await;
+    let revision = |name: &str, revision: u64, active: bool| -> PolicyRevision {
+        serde_json::from_value(json!({
+            "name": name, "revision": revision, "gate": "rollback", "plugin": "guardian", "plugin_digest": Digest::of(b"p"),
+            "settings": {"max": u64::MAX}, "settings_digest": Digest::of(b"s"), "active": active,
+            "created_by": "system", "created_at": at(0),
+        }))
+        .unwrap()
+    };
+    let mut install = changes();
+    install.create(&revision("guardian", 1, true)).create(&revision("rings", 1, true));
+    store.commit(install).await.unwrap();
+    let mut replace = changes();
+    replace.put(&revision("guardian", 1, false)).create(&revision("guardian", 2, true));
+    store.commit(replace).await.unwrap();
+    assert_eq!(store.active_policies().await.unwrap(), [revision("guardian", 2, true), revision("rings", 1, true)]);
+    let name = "guardian".parse().unwrap();
+    assert_eq!(
+        store.policy_revisions(&name).await.unwrap(),
+        [revision("guardian", 2, true), revision("guardian", 1, false)]
+    );
+    assert_eq!(store.policy_revision(&name, 1).await.unwrap(), Some(revision("guardian", 1, false)));
+    assert_eq!(store.latest_policies().await.unwrap(), [revision("guardian", 2, true), revision("rings", 1, true)]);
+}
