@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod login;
 pub mod password;
 pub mod remembered;
+pub mod roles;
 pub mod secret;
 pub mod sessions;
 pub mod setup;

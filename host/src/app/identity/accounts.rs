@@ -10,16 +10,14 @@ use kernex_store::{Changes, CommitError, Listed, Page};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::api_keys::{given, roles_at};
 use super::attempts::{account_key, address_key};
 use super::login::own_session;
 use super::password::NewPassword;
+use super::roles::{admin_role, given, is_enabled_admin, roles_at};
 use super::setup::SETUP_GUARD;
 use crate::app::{App, AppError, Caller};
 use crate::config::Registration;
 
-/// The role of the first account, and of those of whom one must stay enabled.
-pub const ADMIN: &str = "admin";
 /// How long an invitation is good, in seconds: 7 days.
 pub const INVITATION_LIFETIME_S: u32 = 7 * 24 * 3_600;
 /// Accounts that are looked through for another admin, at most.
@@ -64,14 +62,6 @@ struct Invitation {
     exp: i64,
     email: Email,
     roles: Vec<RoleName>,
-}
-
-fn admin_role() -> Result<RoleName, AppError> {
-    ADMIN.parse().map_err(|_| AppError::Internal("`admin` is no role name".to_owned()))
-}
-
-fn is_enabled_admin(user: &User) -> bool {
-    !user.disabled && user.roles.iter().any(|role| role.as_str() == ADMIN)
 }
 
 impl App {

@@ -3,31 +3,16 @@
 use kernex_model::action::Action;
 use kernex_model::id::ApiKeyId;
 use kernex_model::name::{ApiKeyName, RoleName};
-use kernex_model::policy::{Fact, Value};
 use kernex_model::time::Timestamp;
-use kernex_model::user::{ApiKey, MAX_ROLES};
+use kernex_model::user::ApiKey;
 use kernex_store::{Listed, Page};
 use secrecy::SecretString;
 
+use super::roles::{given, roles_at};
 use super::secret::{API_KEY_PREFIX, SECRET_BYTES, fresh};
 use crate::app::{App, AppError, Caller};
 
 const KIND: &str = "api-key";
-
-/// Roles as a policy sees that they are to be given.
-pub(super) fn given(roles: &[RoleName]) -> Fact {
-    Fact { name: "roles".to_owned(), value: Value::Texts(roles.iter().map(|role| role.as_str().to_owned()).collect()) }
-}
-
-/// At most [`MAX_ROLES`], each once.
-pub(super) fn roles_at(pointer: &'static str, mut roles: Vec<RoleName>) -> Result<Vec<RoleName>, AppError> {
-    roles.sort();
-    roles.dedup();
-    if roles.len() > MAX_ROLES {
-        return Err(AppError::field("too-many-roles", pointer, format!("at most {MAX_ROLES} roles")));
-    }
-    Ok(roles)
-}
 
 impl App {
     /// Makes an API key; the secret is returned here and never again.
