@@ -21,7 +21,7 @@ pub const MAX_JUDGE_STATE_BYTES: usize = 4_096;
 
 /// How a deployment is carried out. Immutable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
-#[oai(default)]
+#[oai(default, deny_unknown_fields)]
 pub struct Plan {
     /// Devices that may be told to act and have not said how it went, at most.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
@@ -69,6 +69,7 @@ impl Default for Plan {
 
 /// A daily span of time in UTC. Where `from` is after `to` it goes past midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Object)]
+#[oai(deny_unknown_fields)]
 pub struct MaintenanceWindow {
     /// First minute of the day, 0 to 1439.
     #[oai(validator(maximum(value = "1439")))]

@@ -47,6 +47,7 @@ impl ReportState {
 
 /// What went wrong on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+#[oai(deny_unknown_fields)]
 pub struct ReportedError {
     /// For machines.
     #[oai(validator(min_length = 1, max_length = 64))]
@@ -58,6 +59,7 @@ pub struct ReportedError {
 
 /// What a device said happened in one attempt; the same report twice has no second effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+#[oai(deny_unknown_fields)]
 pub struct Report {
     /// What it is about.
     pub assignment_id: AssignmentId,
