@@ -112,9 +112,6 @@ fn whole(value: Option<&Value>) -> i64 {
     }
 }
 
-#[expect(
-    reason = "a real is what the plan asked for"
-)]
 fn real(value: Option<&Value>) -> f64 {
     match value {
         Some(Value::Real(number)) => *number,
