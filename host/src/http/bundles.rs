@@ -193,7 +193,7 @@ impl<'a> ApiExtractor<'a> for Stream {
     }
 
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        Ok(Self(Body::from_request(request, body).await?))
+        Ok(Self(<Body as FromRequest>::from_request(request, body).await?))
     }
 }
 

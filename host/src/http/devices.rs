@@ -40,7 +40,7 @@ impl DeviceApi {
 
 /// What to change of a device: a merge patch (RFC 7396). What is left out stays.
 #[derive(Debug, Object)]
-#[oai(rename = "DevicePatch")]
+#[oai(rename = "DevicePatch", deny_unknown_fields)]
 struct DevicePatchBody {
     /// A new name; null takes it away.
     name: MaybeUndefined<DeviceName>,

@@ -1,0 +1,149 @@
+//! Owns what can be read of what was done and decided: audit records, the decision log, active policies and their plugins.
+
+use kernex_model::action::Action;
+use kernex_model::digest::Digest;
+use kernex_model::document::PolicyRevision;
+use kernex_model::id::DecisionId;
+use kernex_model::name::PolicyName;
+use kernex_model::principal::Principal;
+use kernex_model::record::{AuditRecord, Decision, DecisionGate, DecisionOutcome};
+use kernex_store::{AuditFilter, DecisionFilter, Listed, Page};
+use poem_openapi::Object;
+
+use super::filling::Filling;
+use super::{App, AppError, Caller};
+
+/// Which audit records a list shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuditQuery {
+    /// Those of this principal.
+    pub principal: Option<Principal>,
+    /// Those on this thing, by its identifier.
+    pub resource: Option<String>,
+    /// Those on things of this kind.
+    pub resource_kind: Option<String>,
+    /// Those of this action.
+    pub action: Option<Action>,
+}
+
+/// Which decisions a list shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecisionQuery {
+    /// Those of this gate.
+    pub gate: Option<DecisionGate>,
+    /// Those of this policy.
+    pub policy: Option<PolicyName>,
+    /// Those about this principal, deployment or device.
+    pub subject: Option<String>,
+    /// Those that came out like this.
+    pub outcome: Option<DecisionOutcome>,
+}
+
+/// A plugin that policies may use.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct Plugin {
+    /// SHA-256 of the component: what it is known by.
+    pub digest: Digest,
+    /// Its name.
+    pub name: String,
+    /// Bytes of the component.
+    pub size: u64,
+    /// Whether it is part of this program.
+    pub bundled: bool,
+}
+
+impl App {
+    /// Lists audit records, newest first.
+    ///
+    /// # Errors
+    /// Denied, or a cursor of another list.
+    pub async fn list_audit_records(&self, caller: &Caller, query: &AuditQuery, page: Page) -> Result<Listed<AuditRecord>, AppError> {
+        self.gatekeeper.authorize(caller, Action::AuditList, "audit", None, Vec::new())?;
+        let filter = AuditFilter {
+            principal: query.principal,
+            resource_kind: query.resource_kind.as_deref(),
+            resource_id: query.resource.as_deref(),
+        };
+        let mut filling = Filling::new(page);
+        while let Some(page) = filling.wanted() {
+            let listed = self.store.list_audit(filter, &page).await?;
+            filling.take(listed, |record| query.action.is_none_or(|action| record.action == action));
+        }
+        Ok(filling.listed())
+    }
+
+    /// Lists decisions, newest first.
+    ///
+    /// # Errors
+    /// Denied, or a cursor of another list.
+    pub async fn list_decisions(&self, caller: &Caller, query: &DecisionQuery, page: Page) -> Result<Listed<Decision>, AppError> {
+        self.gatekeeper.authorize(caller, Action::DecisionList, "decision", None, Vec::new())?;
+        let filter = DecisionFilter {
+            gate: query.gate,
+            policy: query.policy.as_ref(),
+            subject: query.subject.as_deref(),
+            outcome: query.outcome,
+        };
+        let mut filling = Filling::new(page);
+        while let Some(page) = filling.wanted() {
+            let listed = self.store.list_decisions(filter, &page).await?;
+            filling.take(listed, |_| true);
+        }
+        Ok(filling.listed())
+    }
+
+    /// One decision, with all that the policy was asked and answered.
+    ///
+    /// # Errors
+    /// Denied or not found.
+    pub async fn get_decision(&self, caller: &Caller, id: DecisionId) -> Result<Decision, AppError> {
+        self.gatekeeper.authorize(caller, Action::DecisionRead, "decision", Some(id.to_string()), Vec::new())?;
+        self.store.decision(id).await?.ok_or(AppError::NotFound("decision"))
+    }
+
+    /// The active revision of every policy, by name.
+    ///
+    /// # Errors
+    /// Denied.
+    pub fn list_policies(&self, caller: &Caller) -> Result<Vec<PolicyRevision>, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyList, "policy", None, Vec::new())?;
+        Ok(self.policies.revisions())
+    }
+
+    /// The active revision of a policy.
+    ///
+    /// # Errors
+    /// Denied or not found.
+    pub fn get_policy(&self, caller: &Caller, name: &PolicyName) -> Result<PolicyRevision, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
+        self.policies.revisions().into_iter().find(|revision| revision.name == *name).ok_or(AppError::NotFound("policy"))
+    }
+
+    /// The plugins that come with this program.
+    ///
+    /// # Errors
+    /// Denied.
+    pub fn list_plugins(&self, caller: &Caller) -> Result<Vec<Plugin>, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyList, "plugin", None, Vec::new())?;
+        Ok(bundled_plugins())
+    }
+
+    /// One plugin.
+    ///
+    /// # Errors
+    /// Denied or not found.
+    pub fn get_plugin(&self, caller: &Caller, digest: Digest) -> Result<Plugin, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyRead, "plugin", Some(digest.to_string()), Vec::new())?;
+        bundled_plugins().into_iter().find(|plugin| plugin.digest == digest).ok_or(AppError::NotFound("plugin"))
+    }
+}
+
+fn bundled_plugins() -> Vec<Plugin> {
+    let describe = |plugin: kernex_plugins::BundledPlugin| Plugin {
+        digest: Digest::of(plugin.bytes),
+        name: plugin.name.to_owned(),
+        size: plugin.bytes.len() as u64,
+        bundled: true,
+    };
+    kernex_plugins::ALL.into_iter().map(describe).collect()
+}
