@@ -1,0 +1,26 @@
+//! The API as its callers see it, against the real server: every test looks at what a call did, not only at its status.
+
+mod api {
+    mod accounts;
+    mod admission;
+    mod api_keys;
+    mod assertions;
+    mod audit;
+    mod authorization;
+    mod bundles;
+    mod device_edit;
+    mod device_list;
+    mod downloads;
+    mod enrolment;
+    mod errors;
+    mod heartbeats;
+    mod login;
+    mod memory;
+    mod operations;
+    mod process;
+    mod refresh;
+    mod scope;
+    mod setup;
+    mod tokens;
+    mod world;
+}

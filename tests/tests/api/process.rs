@@ -1,0 +1,120 @@
+//! The server's process: its exit codes, its signals, and what it says.
+
+use std::process::Stdio;
+
+use kernex_tests::harness::{ProcessOptions, ServerProcess, run};
+use reqwest::Method;
+use serde_json::json;
+use tokio::process::Command;
+
+#[test]
+fn sigterm_stops_it_in_order_and_nothing_is_lost() {
+    run(async {
+        let mut server = ServerProcess::start(ProcessOptions::new()).await;
+        let output = server.output();
+        assert!(output.contains(&format!("Documentation: {}/docs", server.base())), "{output}");
+        let admin = server.admin().await;
+        let device = server.device().await;
+        device.heartbeat(json!({"facts": {"os": "linux"}})).await.expect(200);
+        let status = server.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", server.output());
+        assert!(admin.get("/auth/me").send().await.is_err(), "it still answers");
+
+        server.resume().await;
+        assert_eq!(server.setup_token(), None);
+        let seen = admin.get(&format!("/devices/{}", device.id)).await.expect(200);
+        assert_eq!(seen["facts"], json!({"os": "linux"}));
+        // A heartbeat's time is flushed when it stops in order.
+        assert!(seen["last_seen_at"].is_string(), "{seen}");
+        server.signal("INT").await;
+        assert_eq!(server.wait().await.code(), Some(0));
+    });
+}
+
+#[test]
+fn a_request_that_runs_is_finished_before_it_stops() {
+    run(async {
+        let mut server = ServerProcess::start(ProcessOptions::new().set("shutdown.grace_s", 20)).await;
+        let admin = server.admin().await;
+        let parts = futures_util::stream::unfold(0_u8, |n| async move {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            (n < 15).then(|| (Ok::<_, std::io::Error>(vec![n; 10_000]), n + 1))
+        });
+        let upload =
+            admin.post("/bundles").query("name", "x").query("version", "1").bytes(reqwest::Body::wrap_stream(parts));
+        let upload = tokio::spawn(upload.into_future());
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        server.signal("TERM").await;
+        let made = upload.await.expect("an answer").expect(201);
+        assert_eq!(made["size"], 150_000);
+        assert_eq!(server.wait().await.code(), Some(0), "{}", server.output());
+        server.resume().await;
+        assert_eq!(admin.get("/bundles").await.expect(200).all("id"), [made.id()]);
+    });
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    run(async {
+        let mut server = ServerProcess::start(ProcessOptions::new()).await;
+        let admin = server.admin().await;
+        let device = server.device().await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"content").await;
+        device.heartbeat(json!({"facts": {"os": "linux"}, "bundle_id": bundle})).await.expect(200);
+        server.kill().await;
+        server.resume().await;
+        let seen = admin.get(&format!("/devices/{}", device.id)).await.expect(200);
+        assert_eq!((&seen["facts"], &seen["bundle_id"]), (&json!({"os": "linux"}), &json!(bundle)));
+        assert_eq!(admin.get(&format!("/bundles/{bundle}/content")).await.expect(200).body, b"content");
+        device.heartbeat(json!({})).await.expect(200);
+    });
+}
+
+#[test]
+fn exit_codes_tell_what_is_wrong() {
+    run(async {
+        let server = ServerProcess::start(ProcessOptions::new()).await;
+        let fails = async |command: &mut Command| {
+            let output =
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().await.expect("the program runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (code, said) = fails(server.command(&["serve", "--colour", "red"]).stdin(Stdio::null())).await;
+        assert_eq!(code, Some(2), "{said}");
+        let (code, said) = fails(server.command(&["serve"]).env("KERNEX__HEARTBEAT__POLL_S", "0")).await;
+        assert_eq!((code, said.contains("heartbeat.poll_s")), (Some(3), true), "{said}");
+        let (code, said) = fails(server.command(&["serve"]).env("KERNEX__HTTP__COLOUR", "red")).await;
+        assert_eq!((code, said.contains("http.colour")), (Some(3), true), "{said}");
+        let taken = server.base().replace("http://", "");
+        let (code, said) = fails(&mut server.command(&["serve", "--listen", &taken])).await;
+        assert_eq!((code, said.contains("address is in use")), (Some(4), true), "{said}");
+        let (code, said) = fails(&mut server.command(&["serve", "--listen", "127.0.0.1:0"])).await;
+        assert_eq!(code, Some(5), "the data directory belongs to one process: {said}");
+        server.anonymous().root(Method::GET, "/health/ready").await.expect(200);
+    });
+}
+
+#[test]
+fn secrets_are_neither_printed_nor_readable_by_others() {
+    use std::os::unix::fs::PermissionsExt;
+    run(async {
+        let server = ServerProcess::start(ProcessOptions::new().set("log.filter", "debug")).await;
+        let admin = server.admin_account().await.clone();
+        let refresh = admin.tokens.text("refresh_token");
+        server
+            .anonymous()
+            .post("/auth/login")
+            .json(json!({"username": "ada", "password": "hunter2-hunter2"}))
+            .await
+            .expect(401);
+        server.anonymous().post("/auth/refresh").json(json!({"refresh_token": refresh})).await.expect(200);
+        let key = server.api_key(&["viewer"]).await;
+        key.get("/devices").await.expect(200);
+        let output = server.output();
+        for secret in ["hunter2", kernex_tests::harness::PASSWORD, admin.client.token(), key.token(), &refresh] {
+            assert!(!output.contains(secret), "the log has `{secret}`");
+        }
+        let mode = std::fs::metadata(server.data_dir()).expect("a directory").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+    });
+}
