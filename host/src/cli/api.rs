@@ -61,7 +61,7 @@ impl ApiError {
 
 /// The API of one server. A clone shares the connections.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub(crate) struct Api {
     http: Client,
     base: Url,
     attempts: u32,
@@ -89,7 +89,7 @@ impl Api {
     ///
     /// # Errors
     /// Where the address is none.
-    pub fn new(server: &str, attempts: u32) -> Result<Self, ApiError> {
+    pub(crate) fn new(server: &str, attempts: u32) -> Result<Self, ApiError> {
         let base = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| ApiError::Address(server.to_owned()))?;
         let http = Client::builder()
@@ -104,7 +104,7 @@ impl Api {
     ///
     /// # Errors
     /// Where the path is none.
-    pub fn request(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder, ApiError> {
+    pub(crate) fn request(&self, method: Method, path: &str, token: Option<&str>) -> Result<RequestBuilder, ApiError> {
         let url = self.base.join(path).map_err(|_| ApiError::Address(path.to_owned()))?;
         // A path that leads to another server would be given this one's token.
         if url.origin() != self.base.origin() {
@@ -121,7 +121,7 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> Result<T, ApiError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> Result<T, ApiError> {
         self.patiently(|| Ok(self.request(Method::GET, path, token)?.timeout(CALL_TIMEOUT))).await
     }
 
@@ -129,7 +129,7 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+    pub(crate) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
         path: &str,
         token: Option<&str>,
@@ -142,7 +142,7 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
         let response = request.send().await.map_err(|error| ApiError::Transport(chain(&error)))?;
         if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
     }

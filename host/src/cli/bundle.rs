@@ -20,7 +20,7 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Bundles on a server.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Upload a file as a bundle
     Upload(Upload),
     /// List bundles, the newest first page
@@ -32,7 +32,7 @@ pub enum Command {
 
 /// Upload a file as a bundle.
 #[derive(Debug, clap::Args)]
-pub struct Upload {
+pub(crate) struct Upload {
     #[command(flatten)]
     server: Server,
     /// The file

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::CliError;
 
 /// Who may read files with secrets: their owner.
-pub const PRIVATE_FILE_MODE: u32 = 0o600;
+pub(crate) const PRIVATE_FILE_MODE: u32 = 0o600;
 
 /// One login at one server.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// The server's address.
-    pub server: String,
+    pub(crate) server: String,
     /// Good until `expires_at`.
-    pub access_token: String,
+    pub(crate) access_token: String,
     /// When the access token expires, in seconds since 1970.
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
     /// Gives the next access token, once.
-    pub refresh_token: String,
+    pub(crate) refresh_token: String,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -32,12 +32,12 @@ impl std::fmt::Debug for Credentials {
 
 impl Credentials {
     /// The kept login; `None` where there is none.
-    pub fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path().ok()?).ok()?).ok()
     }
 
     /// Keeps the login for the commands to come.
-    pub fn write(&self) -> Result<(), CliError> {
+    pub(crate) fn write(&self) -> Result<(), CliError> {
         let text = serde_json::to_vec_pretty(self).map_err(CliError::failed)?;
         let path = path()?;
         write_private(&path, &text)
@@ -54,7 +54,7 @@ fn path() -> Result<PathBuf, CliError> {
 }
 
 /// Replaces a file in one step with one that only its owner reads.
-pub fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }

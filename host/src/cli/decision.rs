@@ -12,7 +12,7 @@ use super::operator::Server;
 
 /// What the policies of a server decided.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// List decisions, the newest first
     List(List),
     /// Show one decision in full: what was asked, what was read, what came out
@@ -26,7 +26,7 @@ pub enum Command {
 
 /// List decisions, the newest first.
 #[derive(Debug, clap::Args)]
-pub struct List {
+pub(crate) struct List {
     #[command(flatten)]
     server: Server,
     /// Only those of one gate
@@ -42,7 +42,7 @@ pub struct List {
 
 /// Which decisions.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum Gate {
+pub(crate) enum Gate {
     /// Who may do what.
     Authorization,
     /// Which devices get a deployment.

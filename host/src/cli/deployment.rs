@@ -19,7 +19,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Deployments on a server.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Deploy a bundle to the devices that a selector matches
     Create(Box<Create>),
     /// Show where a deployment stands
@@ -36,7 +36,7 @@ pub enum Command {
 
 /// Deploy a bundle to the devices that a selector matches.
 #[derive(Debug, clap::Args)]
-pub struct Create {
+pub(crate) struct Create {
     #[command(flatten)]
     server: Server,
     /// The bundle (bun_…)

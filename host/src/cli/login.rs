@@ -17,7 +17,7 @@ const PASSWORD_VARIABLE: &str = "KERNEX_PASSWORD";
 /// The first account is made with the set-up token that the server prints when it starts; it is an
 /// administrator's. The password is asked for, or read from KERNEX_PASSWORD or standard input.
 #[derive(Debug, clap::Args)]
-pub struct Register {
+pub(crate) struct Register {
     #[command(flatten)]
     server: Server,
     /// Short name
@@ -35,7 +35,7 @@ pub struct Register {
 ///
 /// The password is asked for, or read from KERNEX_PASSWORD or standard input.
 #[derive(Debug, clap::Args)]
-pub struct Login {
+pub(crate) struct Login {
     #[command(flatten)]
     server: Server,
     /// Short name or e-mail address
@@ -87,13 +87,13 @@ async fn keep_login(api: &Api, address: &str, username: &str, password: &SecretS
 }
 
 /// Logs in, without keeping the login.
-pub async fn tokens(api: &Api, username: &str, password: &SecretString) -> Result<Tokens, CliError> {
+pub(crate) async fn tokens(api: &Api, username: &str, password: &SecretString) -> Result<Tokens, CliError> {
     let body = LoginBody { username, password: password.expose_secret() };
     Ok(api.post("/api/v1/auth/login", None, &body).await?)
 }
 
 /// A password from the environment, the terminal (twice for a new one) or the first line of standard input.
-pub fn password(new: bool) -> Result<SecretString, CliError> {
+pub(crate) fn password(new: bool) -> Result<SecretString, CliError> {
     if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
         return Ok(password.into());
     }

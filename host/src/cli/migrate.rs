@@ -9,7 +9,7 @@ use crate::host;
 
 /// Bring the database's schema up or down.
 #[derive(Debug, Subcommand)]
-pub enum Migrate {
+pub(crate) enum Migrate {
     /// Apply every migration that was not applied
     Up,
     /// Take applied migrations back, with the data they made room for

@@ -18,48 +18,48 @@ const RENEW_BEFORE_S: i64 = 60;
 
 /// Options of every command that talks to a server.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Server {
+pub(crate) struct Server {
     /// Address of the server [default: that of the last login, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "KERNEX_SERVER")]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
     /// An API key (kx_…) or access token to use instead of the last login
     #[arg(long, value_name = "TOKEN", env = "KERNEX_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 /// What a login answers.
 #[derive(Deserialize)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// Good for `expires_in` seconds.
-    pub access_token: String,
+    pub(crate) access_token: String,
     /// Seconds.
-    pub expires_in: i64,
+    pub(crate) expires_in: i64,
     /// Gives the next pair, once.
-    pub refresh_token: String,
+    pub(crate) refresh_token: String,
 }
 
 /// Somebody at a server.
 #[derive(Debug, Clone)]
-pub struct Operator {
+pub(crate) struct Operator {
     /// The server.
-    pub api: Api,
+    pub(crate) api: Api,
     token: String,
 }
 
 impl Server {
     /// The server's address.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let kept = || Credentials::read().map(|credentials| credentials.server);
         self.server.clone().or_else(kept).unwrap_or_else(|| DEFAULT_SERVER.to_owned())
     }
 
     /// Its API, as nobody.
-    pub fn api(&self) -> Result<Api, ApiError> {
+    pub(crate) fn api(&self) -> Result<Api, ApiError> {
         Api::new(&self.address(), ATTEMPTS)
     }
 
     /// Its API, as the caller.
-    pub async fn operator(&self) -> Result<Operator, CliError> {
+    pub(crate) async fn operator(&self) -> Result<Operator, CliError> {
         let server = self.address();
         let api = Api::new(&server, ATTEMPTS)?;
         if let Some(token) = self.token.clone() {
@@ -90,7 +90,7 @@ async fn renew(api: &Api, kept: Credentials) -> Result<String, CliError> {
 }
 
 /// Keeps a login for the commands to come; gives its access token.
-pub fn keep(server: &str, tokens: Tokens) -> Result<String, CliError> {
+pub(crate) fn keep(server: &str, tokens: Tokens) -> Result<String, CliError> {
     let credentials = Credentials {
         server: server.to_owned(),
         access_token: tokens.access_token,
@@ -103,22 +103,26 @@ pub fn keep(server: &str, tokens: Tokens) -> Result<String, CliError> {
 
 impl Operator {
     /// Somebody with a token.
-    pub fn new(api: Api, token: String) -> Self {
+    pub(crate) fn new(api: Api, token: String) -> Self {
         Self { api, token }
     }
 
     /// What stands behind `Bearer`.
-    pub fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
     /// GET.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         self.api.get(path, Some(&self.token)).await
     }
 
     /// POST.
-    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ApiError> {
+    pub(crate) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
         self.api.post(path, Some(&self.token), body).await
     }
 }

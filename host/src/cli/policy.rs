@@ -9,7 +9,7 @@ use crate::host;
 
 /// Policies, on this machine and while the server is stopped.
 #[derive(Debug, Subcommand)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Make the bundled authorization policy the active one again
     Restore,
 }

@@ -10,7 +10,7 @@ use crate::host::{Host, StartError};
 
 /// Start the server. SIGTERM or Ctrl-C stops it: requests that run are finished first.
 #[derive(Debug, clap::Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Address and port; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,

@@ -10,7 +10,7 @@ use crate::{host, http};
 
 /// Settings.
 #[derive(Debug, Subcommand)]
-pub enum Show {
+pub(crate) enum Show {
     /// Print the settings in force as TOML, without secrets
     Show,
 }
@@ -25,7 +25,7 @@ impl Show {
 }
 
 /// Prints the OpenAPI document. It is a function of the program alone, so a server in memory will do.
-pub async fn openapi() -> Result<(), CliError> {
+pub(crate) async fn openapi() -> Result<(), CliError> {
     let directory = tempfile::tempdir().map_err(CliError::failed)?;
     let mut settings = Settings { data_dir: DataDir(directory.path().to_owned()), ..Settings::default() };
     settings.store.url = Some("mem://".to_owned());

@@ -43,7 +43,7 @@ Examples:
   kernex fleet simulate --devices 1000 --poll 2
   kernex fleet simulate --devices 1000 --poll 2 --fail-rate 0.6 --fail-version 2.0.0
   kernex fleet simulate --devices 50 --until-idle 20")]
-pub struct Simulate {
+pub(crate) struct Simulate {
     #[command(flatten)]
     server: Server,
     /// Log in as this user to admit the devices; the password comes from KERNEX_PASSWORD, the terminal or standard input

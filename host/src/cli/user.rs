@@ -11,7 +11,7 @@ use crate::host;
 
 /// Accounts, on this machine and while the server is stopped.
 #[derive(Debug, Subcommand)]
-pub enum User {
+pub(crate) enum User {
     /// Make an account; the first one is an administrator's
     ///
     /// The password is asked for, or read from KERNEX_PASSWORD or standard input.

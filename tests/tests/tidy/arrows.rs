@@ -4,7 +4,7 @@ use super::scrub::scrub;
 use super::tree::Source;
 
 /// Every crate of the workspace with those of ours that it may use. A crate that is missing here fails.
-pub const ALLOWED: [(&str, &[&str]); 11] = [
+pub(crate) const ALLOWED: [(&str, &[&str]); 11] = [
     ("kernex-model", &[]),
     ("kernex-store", &["kernex-model"]),
     ("kernex-engine", &["kernex-model"]),
@@ -44,7 +44,7 @@ const MODULES: [(&str, &[&str]); 4] = [
 ];
 
 /// Dependencies go from the left to the right of [`ALLOWED`] only.
-pub fn manifest(source: &Source) -> Vec<String> {
+pub(crate) fn manifest(source: &Source) -> Vec<String> {
     let table: toml::Table = match source.text.parse() {
         Ok(table) => table,
         Err(error) => return vec![format!("{}: {error}", source.path)],
@@ -77,7 +77,7 @@ fn dependencies(table: &toml::Table) -> Vec<String> {
 }
 
 /// A library's name stands in its owner's files only.
-pub fn words(source: &Source) -> Vec<String> {
+pub(crate) fn words(source: &Source) -> Vec<String> {
     let clean = scrub(&source.text);
     let strangers = WORDS.iter().filter(|(_, homes)| !homes.iter().any(|home| source.path.starts_with(home)));
     strangers
@@ -93,7 +93,7 @@ fn has_word(text: &str, word: &str) -> bool {
 }
 
 /// What is below does not know what is above.
-pub fn modules(source: &Source) -> Vec<String> {
+pub(crate) fn modules(source: &Source) -> Vec<String> {
     let clean = scrub(&source.text);
     let mut complaints = Vec::new();
     for (module, strangers) in MODULES {

@@ -1,7 +1,7 @@
 //! Owns the rule that a document's links lead to files that are there.
 
 /// Every relative link of a Markdown text whose target does not exist; code is passed over.
-pub fn broken(name: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+pub(crate) fn broken(name: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut fenced = false;
     let mut complaints = Vec::new();
     for (at, line) in text.lines().enumerate() {

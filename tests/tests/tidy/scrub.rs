@@ -1,7 +1,7 @@
 //! Owns the part of Rust's lexer that counting braces needs: comments and literals become blanks.
 
 /// The text with every comment, string and character literal blanked out; lines stay where they were.
-pub fn scrub(text: &str) -> String {
+pub(crate) fn scrub(text: &str) -> String {
     let mut rest = text;
     let mut clean = String::with_capacity(text.len());
     let mut after_word = false;

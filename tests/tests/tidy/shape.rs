@@ -13,7 +13,7 @@ const BANNED: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "mana
 const MAY_BE_UNSAFE: [&str; 3] = ["sdk/", "plugins/", "tests/plugins/"];
 
 /// Files and functions have a limit.
-pub fn lengths(source: &Source) -> Vec<String> {
+pub(crate) fn lengths(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     let lines = source.text.lines().count();
     if lines > MAX_FILE_LINES {
@@ -75,14 +75,14 @@ fn body_end(text: &str) -> Option<usize> {
 }
 
 /// A file begins with one line about what it owns.
-pub fn header(source: &Source) -> Vec<String> {
+pub(crate) fn header(source: &Source) -> Vec<String> {
     let first = source.text.lines().next().unwrap_or_default();
     let says = first.strip_prefix("//! ").is_some_and(|said| said.trim().len() >= 10);
     if says { Vec::new() } else { vec![format!("{}: begins with `{first}` instead of `//! Owns …`", source.path)] }
 }
 
 /// Modules are not called after nothing.
-pub fn names(source: &Source) -> Vec<String> {
+pub(crate) fn names(source: &Source) -> Vec<String> {
     let parts = source.path.trim_end_matches(".rs").split('/');
     let from_path = parts.filter(|part| BANNED.contains(part)).map(str::to_owned);
     let clean = scrub(&source.text);
@@ -95,7 +95,7 @@ pub fn names(source: &Source) -> Vec<String> {
 }
 
 /// `expect` ends by itself when its reason is gone; `allow` stays for ever.
-pub fn attributes(source: &Source) -> Vec<String> {
+pub(crate) fn attributes(source: &Source) -> Vec<String> {
     let clean = scrub(&source.text);
     let lines = clean.lines().enumerate();
     lines
@@ -105,7 +105,7 @@ pub fn attributes(source: &Source) -> Vec<String> {
 }
 
 /// No unsafe code, and no way to allow it further down.
-pub fn crate_root(source: &Source) -> Vec<String> {
+pub(crate) fn crate_root(source: &Source) -> Vec<String> {
     let is_root = ["/src/lib.rs", "/src/main.rs"].iter().any(|end| source.path.ends_with(end));
     let exempt = MAY_BE_UNSAFE.iter().any(|folder| source.path.starts_with(folder));
     if is_root && !exempt && !scrub(&source.text).contains("#![forbid(unsafe_code)]") {
@@ -115,7 +115,7 @@ pub fn crate_root(source: &Source) -> Vec<String> {
 }
 
 /// `NNNN_verb_noun.up.surql` and `.down.surql`, counted without a gap.
-pub fn migrations(names: &[&str]) -> Vec<String> {
+pub(crate) fn migrations(names: &[&str]) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut ups: Vec<&str> = Vec::new();
     for name in names {

@@ -3,28 +3,28 @@
 use std::path::{Path, PathBuf};
 
 /// One file.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path below the root, with `/` between the parts.
-    pub path: String,
+    pub(crate) path: String,
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// A file that exists only in a test.
     #[cfg(test)]
-    pub fn made_up(path: &str, text: &str) -> Self {
+    pub(crate) fn made_up(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 }
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All files below `folders` whose names end in `.extension`, in order; build output is passed over.
-pub fn sources(folders: &[&str], extension: &str) -> Vec<Source> {
+pub(crate) fn sources(folders: &[&str], extension: &str) -> Vec<Source> {
     let mut found = Vec::new();
     for folder in folders {
         walk(&root().join(folder), folder, extension, &mut found);

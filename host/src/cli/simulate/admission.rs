@@ -13,7 +13,7 @@ use crate::cli::{ApiError, CliError, login};
 const SITES: [&str; 4] = ["berlin", "paris", "porto", "turin"];
 
 /// Who admits: the named user, the given token, the last login, or nobody.
-pub async fn operator(options: &Simulate) -> Result<Option<Operator>, CliError> {
+pub(crate) async fn operator(options: &Simulate) -> Result<Option<Operator>, CliError> {
     if let Some(username) = &options.username {
         let api = Api::new(&options.server.address(), ATTEMPTS)?;
         let tokens = login::tokens(&api, username, &login::password(false)?).await?;
@@ -25,7 +25,11 @@ pub async fn operator(options: &Simulate) -> Result<Option<Operator>, CliError> 
 
 /// Lets the key of one device in, with its labels. `None` where the key is known already: enrolment will
 /// tell which device it is.
-pub async fn preauthorize(world: &World, operator: &Operator, number: u32) -> Result<Option<Enrolled>, ApiError> {
+pub(crate) async fn preauthorize(
+    world: &World,
+    operator: &Operator,
+    number: u32,
+) -> Result<Option<Enrolled>, ApiError> {
     let key = world.roster.recall(number).key().map_err(|error| ApiError::Unreadable(error.to_string()))?;
     let body = serde_json::json!({
         "public_key": protocol::public_key(&key)?,

@@ -20,18 +20,18 @@ const RECOVERY_S: f64 = 5.0;
 const SHORTEST_POLL_S: f64 = 0.05;
 
 /// One device while it lives. What must outlive it is in the roster.
-pub struct Device<'w> {
+pub(crate) struct Device<'w> {
     /// What it shares with the others.
-    pub world: &'w World,
+    pub(crate) world: &'w World,
     /// Which one it is.
-    pub number: u32,
+    pub(crate) number: u32,
     key: SigningKey,
     phase: Phase,
     facts: Option<serde_json::Value>,
 }
 
 /// Lives until it is dropped.
-pub async fn live(world: &World, number: u32) {
+pub(crate) async fn live(world: &World, number: u32) {
     let memory = world.roster.recall(number);
     let key = match memory.key() {
         Ok(key) => key,
@@ -55,7 +55,7 @@ pub async fn live(world: &World, number: u32) {
 
 impl Device<'_> {
     /// Now does something else.
-    pub fn enter(&mut self, phase: Phase) {
+    pub(crate) fn enter(&mut self, phase: Phase) {
         if phase != self.phase {
             self.world.tally.shift(self.phase, phase);
             self.phase = phase;

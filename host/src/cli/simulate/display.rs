@@ -16,7 +16,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 const REPRINT: Duration = Duration::from_secs(2);
 
 /// Shows the fleet until it is stopped.
-pub async fn show(world: Arc<World>) {
+pub(crate) async fn show(world: Arc<World>) {
     if std::io::stderr().is_terminal() { draw(&world).await } else { print(&world).await }
 }
 
@@ -60,7 +60,7 @@ async fn print(world: &World) {
 }
 
 /// How it stood at the end, on standard output.
-pub fn summary(world: &World) {
+pub(crate) fn summary(world: &World) {
     println!("{} devices: {}", world.options.devices, one_line(&world.tally));
     println!(
         "{} heartbeats, {} bytes downloaded and checked",

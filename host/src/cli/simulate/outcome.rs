@@ -6,7 +6,7 @@ use kernex_model::report::{Command, CommandKind};
 use super::Simulate;
 
 /// Whether what the command asks for fails on this device, at every attempt. Going back never does.
-pub fn fails(options: &Simulate, device: u32, command: &Command) -> bool {
+pub(crate) fn fails(options: &Simulate, device: u32, command: &Command) -> bool {
     let Some(bundle) = command.bundle.as_ref().filter(|_| command.kind == CommandKind::Install) else { return false };
     if options.fail_version.as_ref().is_some_and(|version| *version != bundle.version) {
         return false;

@@ -27,51 +27,51 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What enrolment answers, as far as a device cares.
 #[derive(Debug, Deserialize)]
-pub struct Enrolled {
+pub(crate) struct Enrolled {
     /// Its identifier.
-    pub id: DeviceId,
+    pub(crate) id: DeviceId,
     /// Whether it may work.
-    pub status: DeviceStatus,
+    pub(crate) status: DeviceStatus,
 }
 
 /// A token and when to ask for the next.
-pub struct Token {
+pub(crate) struct Token {
     text: String,
     renew: Instant,
 }
 
 /// What a heartbeat says.
 #[derive(Debug, Serialize)]
-pub struct Beat<'a> {
+pub(crate) struct Beat<'a> {
     /// Only when they have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub facts: Option<&'a serde_json::Value>,
+    pub(crate) facts: Option<&'a serde_json::Value>,
     /// What runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bundle_id: Option<BundleId>,
+    pub(crate) bundle_id: Option<BundleId>,
     /// The config that is applied.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub config_version: Option<u64>,
+    pub(crate) config_version: Option<u64>,
     /// How well it is.
-    pub health: Health,
+    pub(crate) health: Health,
 }
 
 /// What a heartbeat is answered.
 #[derive(Debug, Deserialize)]
-pub struct Orders {
+pub(crate) struct Orders {
     /// Seconds until the next heartbeat.
-    pub next_poll_s: f64,
+    pub(crate) next_poll_s: f64,
     /// What to do.
-    pub commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
 }
 
 /// The public key as it is sent.
-pub fn public_key(key: &SigningKey) -> Result<String, ApiError> {
+pub(crate) fn public_key(key: &SigningKey) -> Result<String, ApiError> {
     key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| ApiError::Unreadable(error.to_string()))
 }
 
 /// Enrols, or finds again what the same key enrolled before.
-pub async fn enrol(world: &World, number: u32, key: &SigningKey) -> Result<Enrolled, ApiError> {
+pub(crate) async fn enrol(world: &World, number: u32, key: &SigningKey) -> Result<Enrolled, ApiError> {
     let body = serde_json::json!({
         "public_key": public_key(key)?,
         "name": format!("simulated {number}"),
@@ -83,17 +83,17 @@ pub async fn enrol(world: &World, number: u32, key: &SigningKey) -> Result<Enrol
 }
 
 /// The hardware of a simulated device: one in ten is of an older kind.
-pub fn model(number: u32) -> &'static str {
+pub(crate) fn model(number: u32) -> &'static str {
     if number.is_multiple_of(10) { "sim-1" } else { "sim-2" }
 }
 
 /// What a simulated device says about itself.
-pub fn facts(number: u32) -> serde_json::Value {
+pub(crate) fn facts(number: u32) -> serde_json::Value {
     serde_json::json!({ "os": "linux", "arch": "aarch64", "serial": format!("SIM-{number:06}") })
 }
 
 /// Gets a token for an assertion that is signed with the device's key.
-pub async fn token(world: &World, device: DeviceId, key: &SigningKey) -> Result<Token, ApiError> {
+pub(crate) async fn token(world: &World, device: DeviceId, key: &SigningKey) -> Result<Token, ApiError> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,
@@ -121,31 +121,31 @@ fn sign(key: &SigningKey, claims: &serde_json::Value) -> String {
 
 impl Token {
     /// What stands behind `Bearer`.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether it is good for a while yet.
-    pub fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         Instant::now() < self.renew
     }
 }
 
 /// One heartbeat.
-pub async fn heartbeat(world: &World, token: &Token, beat: &Beat<'_>) -> Result<Orders, ApiError> {
+pub(crate) async fn heartbeat(world: &World, token: &Token, beat: &Beat<'_>) -> Result<Orders, ApiError> {
     let _permit = world.permit().await;
     world.api.post("/api/v1/device/heartbeat", Some(token.as_str()), beat).await
 }
 
 /// One report. What the answer says does not matter to a device.
-pub async fn report(world: &World, token: &Token, report: &Report) -> Result<(), ApiError> {
+pub(crate) async fn report(world: &World, token: &Token, report: &Report) -> Result<(), ApiError> {
     let _permit = world.permit().await;
     let _: serde::de::IgnoredAny = world.api.post("/api/v1/device/reports", Some(token.as_str()), report).await?;
     Ok(())
 }
 
 /// Downloads a bundle and forgets its bytes; gives their number and digest.
-pub async fn download(world: &World, token: &Token, bundle: &CommandBundle) -> Result<(u64, Digest), ApiError> {
+pub(crate) async fn download(world: &World, token: &Token, bundle: &CommandBundle) -> Result<(u64, Digest), ApiError> {
     let _permit = world.permit().await;
     let request = world.api.request(Method::GET, &bundle.download_path, Some(token.as_str()))?;
     let mut response = world.api.send(request).await?;

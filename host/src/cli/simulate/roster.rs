@@ -20,26 +20,26 @@ const FILE: &str = "devices.json";
 
 /// One device's memory.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The private key's 32 bytes, in hexadecimal.
     key: String,
     /// Given by the server.
-    pub id: Option<DeviceId>,
+    pub(crate) id: Option<DeviceId>,
     /// What it runs.
-    pub running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// The config it runs.
-    pub config_version: Option<u64>,
+    pub(crate) config_version: Option<u64>,
     /// How its last command ended: it may be asked again.
-    pub last: Option<Report>,
+    pub(crate) last: Option<Report>,
 }
 
 /// A bundle that a device runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
+pub(crate) struct Running {
     /// The bundle.
-    pub id: BundleId,
+    pub(crate) id: BundleId,
     /// Its version.
-    pub version: BundleVersion,
+    pub(crate) version: BundleVersion,
 }
 
 impl Memory {
@@ -50,14 +50,14 @@ impl Memory {
     }
 
     /// The device's key.
-    pub fn key(&self) -> io::Result<SigningKey> {
+    pub(crate) fn key(&self) -> io::Result<SigningKey> {
         let mut key = [0_u8; 32];
         hex::decode_to_slice(&self.key, &mut key).map_err(io::Error::other)?;
         Ok(SigningKey::from_bytes(&key))
     }
 
     /// Is that device from here on. Of another one (the server was set up anew) it remembers nothing.
-    pub fn become_device(&mut self, id: DeviceId) {
+    pub(crate) fn become_device(&mut self, id: DeviceId) {
         if self.id != Some(id) {
             *self = Self {
                 key: std::mem::take(&mut self.key),
@@ -70,20 +70,20 @@ impl Memory {
     }
 
     /// How this command ended before, where it did.
-    pub fn ended(&self, assignment: AssignmentId, attempt: u32) -> Option<&Report> {
+    pub(crate) fn ended(&self, assignment: AssignmentId, attempt: u32) -> Option<&Report> {
         self.last.as_ref().filter(|last| last.assignment_id == assignment && last.attempt == attempt)
     }
 }
 
 /// All devices' memories, and the file that they are kept in.
-pub struct Roster {
+pub(crate) struct Roster {
     file: PathBuf,
     devices: Vec<Mutex<Memory>>,
 }
 
 impl Roster {
     /// The roster in `directory`, with `devices` devices at least; new ones get new keys.
-    pub fn open(directory: &Path, devices: u32) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path, devices: u32) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(PRIVATE_DIRECTORY_MODE))?;
         let file = directory.join(FILE);
@@ -100,18 +100,18 @@ impl Roster {
     }
 
     /// Writes everything down.
-    pub fn save(&self) -> io::Result<()> {
+    pub(crate) fn save(&self) -> io::Result<()> {
         let devices: Vec<Memory> = self.devices.iter().map(|device| device.lock().clone()).collect();
         write_private(&self.file, &serde_json::to_vec(&devices)?)
     }
 
     /// What a device remembers.
-    pub fn recall(&self, number: u32) -> Memory {
+    pub(crate) fn recall(&self, number: u32) -> Memory {
         self.devices[number as usize].lock().clone()
     }
 
     /// Lets a device remember something else.
-    pub fn remember(&self, number: u32, change: impl FnOnce(&mut Memory)) {
+    pub(crate) fn remember(&self, number: u32, change: impl FnOnce(&mut Memory)) {
         change(&mut self.devices[number as usize].lock());
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 /// What a device does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It enrols, or waits to be admitted.
     Waiting,
     /// It runs, and has nothing to do.
@@ -21,10 +21,10 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in the order of a device's life.
-    pub const ALL: [Self; 4] = [Self::Waiting, Self::Idle, Self::Downloading, Self::Installing];
+    pub(crate) const ALL: [Self; 4] = [Self::Waiting, Self::Idle, Self::Downloading, Self::Installing];
 
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Idle => "idle",
@@ -45,37 +45,37 @@ impl Phase {
 
 /// What has happened since the start.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     phases: [AtomicI64; 4],
     running: Mutex<BTreeMap<String, i64>>,
     /// Heartbeats that were answered.
-    pub heartbeats: AtomicU64,
+    pub(crate) heartbeats: AtomicU64,
     /// Bytes of bundles that were downloaded and checked.
-    pub bytes: AtomicU64,
+    pub(crate) bytes: AtomicU64,
     /// Commands that ended well.
-    pub installed: AtomicU64,
+    pub(crate) installed: AtomicU64,
     /// Commands to go back that ended well.
-    pub rolled_back: AtomicU64,
+    pub(crate) rolled_back: AtomicU64,
     /// Configs that were applied.
-    pub configured: AtomicU64,
+    pub(crate) configured: AtomicU64,
     /// Commands that failed on the device.
-    pub failed: AtomicU64,
+    pub(crate) failed: AtomicU64,
     /// Calls that failed for good.
-    pub troubles: AtomicU64,
+    pub(crate) troubles: AtomicU64,
     last_trouble: Mutex<Option<String>>,
     last_work: Mutex<Option<Instant>>,
 }
 
 impl Tally {
     /// Of a fleet in which nothing has happened yet.
-    pub fn new(devices: u32) -> Self {
+    pub(crate) fn new(devices: u32) -> Self {
         let tally = Self { last_work: Mutex::new(Some(Instant::now())), ..Self::default() };
         tally.phases[Phase::Waiting.index()].store(i64::from(devices), Ordering::Relaxed);
         tally
     }
 
     /// A device went from one phase to another.
-    pub fn shift(&self, from: Phase, to: Phase) {
+    pub(crate) fn shift(&self, from: Phase, to: Phase) {
         self.phases[from.index()].fetch_sub(1, Ordering::Relaxed);
         self.phases[to.index()].fetch_add(1, Ordering::Relaxed);
         if from != to {
@@ -84,12 +84,12 @@ impl Tally {
     }
 
     /// How many devices are in a phase.
-    pub fn at(&self, phase: Phase) -> i64 {
+    pub(crate) fn at(&self, phase: Phase) -> i64 {
         self.phases[phase.index()].load(Ordering::Relaxed)
     }
 
     /// A device runs another version; `None` is none.
-    pub fn runs(&self, before: Option<&str>, now: Option<&str>) {
+    pub(crate) fn runs(&self, before: Option<&str>, now: Option<&str>) {
         let mut running = self.running.lock();
         if let Some(count) = before.and_then(|before| running.get_mut(before)) {
             *count -= 1;
@@ -100,23 +100,23 @@ impl Tally {
     }
 
     /// Devices by the version they run.
-    pub fn versions(&self) -> Vec<(String, i64)> {
+    pub(crate) fn versions(&self) -> Vec<(String, i64)> {
         self.running.lock().iter().filter(|(_, count)| **count > 0).map(|(v, count)| (v.clone(), *count)).collect()
     }
 
     /// Something did not work.
-    pub fn trouble(&self, what: String) {
+    pub(crate) fn trouble(&self, what: String) {
         self.troubles.fetch_add(1, Ordering::Relaxed);
         *self.last_trouble.lock() = Some(what);
     }
 
     /// What did not work last.
-    pub fn last_trouble(&self) -> Option<String> {
+    pub(crate) fn last_trouble(&self) -> Option<String> {
         self.last_trouble.lock().clone()
     }
 
     /// For how long no device has changed its phase; zero while one is still busy or waiting.
-    pub fn idle_for(&self) -> Duration {
+    pub(crate) fn idle_for(&self) -> Duration {
         let busy = [Phase::Waiting, Phase::Downloading, Phase::Installing].into_iter().any(|phase| self.at(phase) > 0);
         if busy { Duration::ZERO } else { self.last_work.lock().map_or(Duration::ZERO, |since| since.elapsed()) }
     }

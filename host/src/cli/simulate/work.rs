@@ -15,7 +15,7 @@ use crate::cli::ApiError;
 
 /// Does what the command asks for, once. Asked again for the same attempt it only says again how that
 /// ended. Gives whether anything changed.
-pub async fn obey(device: &mut Device<'_>, token: &Token, command: &Command) -> Result<bool, ApiError> {
+pub(crate) async fn obey(device: &mut Device<'_>, token: &Token, command: &Command) -> Result<bool, ApiError> {
     let memory = device.world.roster.recall(device.number);
     if let Some(last) = memory.ended(command.assignment_id, command.attempt) {
         return tell(device, token, last).await.map(|_| false);
