@@ -120,6 +120,12 @@ impl AppError {
         Self::Conflict { code, detail: detail.into() }
     }
 
+    /// A call that only a device can make, for itself.
+    #[must_use]
+    pub fn not_a_device() -> Self {
+        Self::Forbidden { code: "not-a-device", detail: "only the device itself can do this".to_owned() }
+    }
+
     /// A caller that is not known.
     pub fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Unauthenticated { code, detail: detail.into() }
@@ -128,7 +134,10 @@ impl AppError {
 
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            StoreError::ForeignCursor => Self::field("invalid-cursor", "cursor", error.to_string()),
+            error => Self::Internal(error.to_string()),
+        }
     }
 }
 
