@@ -73,13 +73,14 @@ fn texts(texts: &[String]) -> Vec<&str> {
 
 /// First step for facts: the lists of texts among their values, in order.
 fn text_lists(facts: &[model::Fact]) -> Vec<Vec<&str>> {
-    let list = |fact: &'_ model::Fact| -> Option<&[String]> {
-        match &fact.value {
-            model::Value::Texts(list) => Some(list),
-            model::Value::Text(_) | model::Value::Integer(_) | model::Value::Real(_) | model::Value::Boolean(_) => None,
-        }
-    };
-    facts.iter().filter_map(|fact| list(fact).map(texts)).collect()
+    facts.iter().filter_map(|fact| text_list(&fact.value)).map(texts).collect()
+}
+
+fn text_list(value: &model::Value) -> Option<&[String]> {
+    match value {
+        model::Value::Texts(list) => Some(list),
+        model::Value::Text(_) | model::Value::Integer(_) | model::Value::Real(_) | model::Value::Boolean(_) => None,
+    }
 }
 
 /// Second step for facts: records that point into the first step's lists.

@@ -20,9 +20,6 @@ pub(crate) fn judge(
 ) -> wasmtime::Result<Result<model::RollbackOutcome, Fault>> {
     let lists = super::text_lists(&window.facts);
     let facts = super::facts(&window.facts, &lists);
-    let failure = |it: &'_ model::FailureSample| -> wit::Failure<'_> {
-        wit::Failure { code: &it.code, count: it.count, sample: &it.sample }
-    };
     let failures: Vec<wit::Failure<'_>> = window.failures.iter().map(failure).collect();
     let window = wit::Window {
         deployment: &window.deployment,
@@ -55,6 +52,10 @@ pub(crate) fn permit(
         wit::Permission::Permitted => Ok(model::Permission::Permitted),
         wit::Permission::Refused(reason) => output::reason(reason).map(model::Permission::Refused),
     })
+}
+
+fn failure(sample: &model::FailureSample) -> wit::Failure<'_> {
+    wit::Failure { code: &sample.code, count: sample.count, sample: &sample.sample }
 }
 
 fn counts(counts: model::Counts) -> wit::Counts {
