@@ -35,7 +35,7 @@ use tokio_util::io::ReaderStream;
 
 pub use incoming::Received;
 
-/// Bytes of one bundle, unless a setting says otherwise.
+/// Bytes of one bundle, unless a setting says otherwise. S3 moves no object of more than 5 GiB.
 pub const DEFAULT_MAX_BUNDLE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Uploads at once; one more is told to come back.
 pub const MAX_UPLOADS: usize = 8;
@@ -55,7 +55,8 @@ const LOCKS: usize = 64;
 /// Where bundles are kept, and how large they may be.
 #[derive(Debug, Clone)]
 pub struct StorageSettings {
-    /// `s3://bucket/prefix`, `gs://…` or `az://…`, with credentials from the environment. `None`: `directory`.
+    /// `s3://bucket/prefix`, `gs://…` or `az://…`, with credentials from the environment, or
+    /// `file:///directory`. `None`: `directory`.
     pub url: Option<String>,
     /// A directory of this server's own.
     pub directory: PathBuf,
@@ -70,6 +71,14 @@ impl StorageSettings {
     #[must_use]
     pub fn local(directory: impl Into<PathBuf>) -> Self {
         Self { url: None, directory: directory.into(), max_bundle_bytes: DEFAULT_MAX_BUNDLE_BYTES, idle: UPLOAD_IDLE }
+    }
+
+    /// The directory, where it is one.
+    fn directory(&self) -> Option<&FsPath> {
+        match &self.url {
+            None => Some(&self.directory),
+            Some(url) => url.strip_prefix("file://").map(FsPath::new).filter(|path| path.is_absolute()),
+        }
     }
 }
 
@@ -166,9 +175,9 @@ impl BundleStorage {
     /// # Errors
     /// [`StorageError::Setting`] for a URL that names no store, [`StorageError::Failed`] where it cannot be used.
     pub async fn open(settings: &StorageSettings) -> Result<Self, StorageError> {
-        let (objects, directory) = match &settings.url {
-            Some(url) => (remote(url)?, None),
-            None => (local(&settings.directory)?, Some(Arc::from(settings.directory.as_path()))),
+        let (objects, directory) = match settings.directory() {
+            Some(directory) => (local(directory)?, Some(Arc::from(directory))),
+            None => (remote(settings.url.as_deref().unwrap_or_default())?, None),
         };
         let storage = Self {
             part_bytes: if directory.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES },

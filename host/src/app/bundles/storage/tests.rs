@@ -103,8 +103,18 @@ async fn content_comes_back_from_an_object_store() {
     store_and_read(&storage).await;
     let left: Vec<_> = storage.objects.list(None).try_collect().await.expect("listed");
     assert_eq!(left.len(), 1, "{left:?}");
-    let wrong = StorageSettings { url: Some("ftp://nowhere".to_owned()), ..settings };
-    assert!(matches!(BundleStorage::open(&wrong).await, Err(StorageError::Setting { .. })));
+}
+
+#[tokio::test]
+async fn a_url_names_the_place() {
+    let (unused, directory) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let of = |url: String| StorageSettings { url: Some(url), ..settings(&unused) };
+    let storage = BundleStorage::open(&of(format!("file://{}", directory.path().display()))).await.expect("a directory");
+    store_and_read(&storage).await;
+    assert_eq!((files(&unused).len(), files(&directory).len()), (0, 1));
+    for wrong in ["", "bundles", "ftp://nowhere"] {
+        assert!(matches!(BundleStorage::open(&of(wrong.to_owned())).await, Err(StorageError::Setting { .. })), "{wrong}");
+    }
 }
 
 #[tokio::test]
