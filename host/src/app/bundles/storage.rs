@@ -5,8 +5,7 @@
 //! sha256/ab/abcdef…       content, under its digest; never overwritten by other content
 //! ```
 //!
-//! A local directory belongs to one server. Content is not deleted when its bundle is retired: a device
-//! may have to go back to it.
+//! Content is not deleted when its bundle is retired: a device may have to go back to it.
 
 mod incoming;
 #[cfg(test)]
@@ -14,7 +13,7 @@ mod tests;
 
 use std::error::Error as _;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
@@ -156,6 +155,8 @@ pub struct BundleStorage {
     objects: Arc<dyn ObjectStore>,
     /// The directory, where it is one: what is in it is made durable before it is acknowledged.
     directory: Option<Arc<FsPath>>,
+    /// Says to other processes that uploads in the directory may be on their way.
+    _claim: Option<Arc<File>>,
     part_bytes: usize,
     max_bundle_bytes: u64,
     idle: Duration,
@@ -180,6 +181,7 @@ impl BundleStorage {
             None => (remote(settings.url.as_deref().unwrap_or_default())?, None),
         };
         let storage = Self {
+            _claim: directory.as_deref().map(claim).transpose().map_err(|error| StorageError::from_io(&error))?.map(Arc::new),
             part_bytes: if directory.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES },
             objects,
             directory,
@@ -188,7 +190,9 @@ impl BundleStorage {
             uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
         };
-        storage.sweep().await?;
+        if storage.directory.is_none() {
+            storage.sweep_remote().await?;
+        }
         Ok(storage)
     }
 
@@ -198,11 +202,7 @@ impl BundleStorage {
         self.max_bundle_bytes
     }
 
-    async fn sweep(&self) -> Result<(), StorageError> {
-        if let Some(directory) = &self.directory {
-            // The store hides files that are still being written, so they are looked for by hand.
-            return sweep_directory(&directory.join(incoming::PREFIX)).map_err(|error| StorageError::from_io(&error));
-        }
+    async fn sweep_remote(&self) -> Result<(), StorageError> {
         let old = chrono::Utc::now() - REMOTE_SWEEP_AGE;
         let prefix = Path::from(incoming::PREFIX);
         let found: Vec<_> = self.objects.list(Some(&prefix)).try_collect().await?;
@@ -278,11 +278,22 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>, StorageError> {
     Ok(Arc::new(PrefixStore::new(store, prefix)))
 }
 
-fn sweep_directory(directory: &FsPath) -> io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        std::fs::remove_file(entry?.path())?;
+/// Claims a directory, and removes the uploads that a process left which is gone. Another one that is
+/// running, such as the server beside a command, keeps its own.
+fn claim(directory: &FsPath) -> io::Result<File> {
+    let directory = directory.join(incoming::PREFIX);
+    let claim = File::open(&directory)?;
+    match claim.try_lock() {
+        Ok(()) => {
+            for entry in std::fs::read_dir(&directory)? {
+                std::fs::remove_file(entry?.path())?;
+            }
+        }
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
     }
-    Ok(())
+    claim.lock_shared()?;
+    Ok(claim)
 }
 
 /// Makes a file, or a directory's list of names, survive a power failure.

@@ -186,6 +186,17 @@ async fn what_a_killed_server_left_is_swept_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_command_beside_the_server_leaves_its_uploads_alone() {
+    let directory = TempDir::new().expect("a directory");
+    let server = open(&directory).await;
+    let received = server.receive(Ulid(1), chunks(b"content")).await.expect("received");
+    let command = open(&directory).await;
+    assert_eq!(files(&directory).len(), 1);
+    drop((server, command));
+    assert!(received.keep().await.expect("still there"));
+}
+
+#[tokio::test]
 async fn the_limit_holds_to_the_byte() {
     let directory = TempDir::new().expect("a directory");
     let limit = MIB as u64 + 5;
