@@ -166,6 +166,13 @@ mod tests {
         Device { key: DeviceKey::parse(&pem).expect("a key"), signing: EncodingKey::from_ec_der(der.as_bytes()), algorithm: Algorithm::ES256 }
     }
 
+    fn rsa() -> Device {
+        let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2_048).expect("a key");
+        let pem = key.to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text");
+        let der = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(&key).expect("a DER form");
+        Device { key: DeviceKey::parse(&pem).expect("a key"), signing: EncodingKey::from_rsa_der(der.as_bytes()), algorithm: Algorithm::RS256 }
+    }
+
     fn claims(change: impl FnOnce(&mut Value)) -> Value {
         let secs = now().as_secs();
         let mut claims = json!({"iss": DEVICE, "sub": DEVICE, "aud": "kernex", "jti": "one", "iat": secs, "exp": secs + 60});
@@ -180,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_good_assertion_is_good_once() {
-        for device in [ed25519(1), p256()] {
+        for device in [ed25519(1), p256(), rsa()] {
             let seen = SeenAssertions::default();
             assert_eq!(ask(&device, &claims(|_| {}), &seen), Ok(()));
             assert_eq!(ask(&device, &claims(|_| {}), &seen), Err(AssertionRefusal::Replayed));
