@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::problem::FieldProblem;
 
 /// Faults that one answer names.
-pub const MAX_ERRORS: usize = 16;
+pub(super) const MAX_ERRORS: usize = 16;
 /// How deep a body is compared.
 const MAX_DEPTH: usize = 32;
 
 /// Which parts of `value` break which rule of `schema`; empty where only a rule that the schema does not
 /// tell is broken.
 #[must_use]
-pub fn explain(registry: &Registry, schema: &MetaSchemaRef, value: &Value) -> Vec<FieldProblem> {
+pub(super) fn explain(registry: &Registry, schema: &MetaSchemaRef, value: &Value) -> Vec<FieldProblem> {
     let mut search = Search { registry, found: Vec::new(), unknown: Vec::new() };
     search.look(schema, value, &mut String::new(), 0);
     if search.found.is_empty() {

@@ -159,15 +159,12 @@ impl From<AppError> for Problem {
                 Self { decision: Some(decision), ..Self::new(StatusCode::FORBIDDEN, reason.code, reason.message) }
             }
             AppError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
-            AppError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
             AppError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", sentence),
             AppError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             AppError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", sentence),
             AppError::PreconditionRequired => Self::new(StatusCode::PRECONDITION_REQUIRED, "if-match-required", sentence),
             AppError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", sentence),
             AppError::Stalled { .. } => Self::new(StatusCode::REQUEST_TIMEOUT, "body-stalled", sentence).with_header(header::CONNECTION, "close"),
-            AppError::StorageFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", sentence),
-            AppError::Stalled { .. } => Self::new(StatusCode::REQUEST_TIMEOUT, "body-stalled", sentence),
             AppError::StorageFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", sentence),
             AppError::RangeNotSatisfiable { size } => Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", sentence)
                 .with_header(header::CONTENT_RANGE, format_args!("bytes */{size}")),
