@@ -17,6 +17,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod envelope;
 pub mod health;
+pub mod listener;
 mod misfit;
 pub mod page;
 pub mod policies;
