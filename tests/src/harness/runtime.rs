@@ -1,7 +1,6 @@
 //! Owns the runtime that every test of a binary shares: its threads have the stack that SurrealDB needs.
 
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
@@ -11,17 +10,10 @@ const STACK_BYTES: usize = 10 * 1024 * 1024;
 /// Worker threads for all tests of a binary together.
 const WORKERS: usize = 4;
 
-/// Runs a test to its end, on the runtime's own threads. A panic in it is the caller's.
-pub fn run<F>(test: F) -> F::Output
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let runtime = runtime();
-    match runtime.block_on(runtime.spawn(test)) {
-        Ok(output) => output,
-        Err(error) => resume_unwind(error.into_panic()),
-    }
+/// Runs a test to its end on the thread of the test. What goes deep (the server, the store) the harness puts
+/// onto the runtime's own threads; a test that calls such things itself spawns them.
+pub fn run<F: Future>(test: F) -> F::Output {
+    runtime().block_on(test)
 }
 
 /// One for the whole process: it is never dropped, so that nothing waits for it at the end.

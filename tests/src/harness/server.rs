@@ -92,7 +92,8 @@ impl TestServer {
     /// Stops in order; the directory stays.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.stop().await.expect("the server stops in order");
+            let stopped = tokio::spawn(running.stop()).await.expect("stopping does not panic");
+            stopped.expect("the server stops in order");
         }
     }
 
@@ -128,8 +129,10 @@ impl Drop for TestServer {
     }
 }
 
+/// On the runtime's own threads, which have the stack for it.
 async fn start(settings: &Settings) -> Running {
-    Host::start(settings.clone()).await.unwrap_or_else(|error| panic!("the server does not start: {error}"))
+    let started = tokio::spawn(Host::start(settings.clone())).await.expect("starting does not panic");
+    started.unwrap_or_else(|error| panic!("the server does not start: {error}"))
 }
 
 fn address(running: &Running) -> String {

@@ -35,7 +35,7 @@ fn every_change_leaves_its_record() {
         let world = World::new(&server).await;
         let admin = server.admin().await;
         for operation in OPERATIONS.iter().filter(|operation| !operation.audited.is_empty()) {
-            let caller = world.client(caller(operation)).await;
+            let caller = world.client(caller(operation), operation).await;
             let answer = operation.call(&world, &caller).await;
             assert!(answer.status.is_success(), "{}\n{answer}", operation.id);
             let record = record_of(&admin, operation, &answer).await;

@@ -63,7 +63,7 @@ fn everybody_is_answered_as_the_table_says() {
         let mut denials = Vec::new();
         for operation in OPERATIONS {
             for (column, role) in ROLES.iter().enumerate() {
-                let client = world.client(column).await;
+                let client = world.client(column, operation).await;
                 let answer = operation.call(&world, &client).await;
                 if let Err(reason) = judge(operation, column, &answer) {
                     wrong.push(format!("{} as {role}: {reason}: {} {}", operation.id, answer.status, answer["code"]));

@@ -168,8 +168,8 @@ pub const OPERATIONS: &[Operation] = &[
         RUNS,
         "config:write",
     ),
-    read("get_device_config", "GET /api/v1/devices/{configured}/config", SEES),
-    read("list_device_config_versions", "GET /api/v1/devices/{configured}/config/versions", SEES),
+    read("get_device_config", "GET /api/v1/devices/{mine}/config", "u + + + + + d"),
+    read("list_device_config_versions", "GET /api/v1/devices/{mine}/config/versions", "u + + + + + d"),
     change("rollback_device_config", "POST /api/v1/devices/{configured}/config/rollback", "{}", RUNS, "config:write"),
     change("rollback_device", "POST /api/v1/devices/{updated}/rollback", "{}", RUNS, "device:rollback"),
     // What devices call

@@ -16,7 +16,12 @@ use ulid::Ulid;
 /// Puts roles into the stored authorization policy while the server is stopped: policies cannot be written
 /// over HTTP yet, and the server takes what is stored.
 async fn install(settings: &Settings, roles: Value) {
-    let store = host::open_migrated(settings).await.expect("the store opens");
+    let installed = tokio::spawn(install_stored(settings.clone(), roles)).await;
+    installed.expect("the policy is kept");
+}
+
+async fn install_stored(settings: Settings, roles: Value) {
+    let store = host::open_migrated(&settings).await.expect("the store opens");
     let active = store.active_policies().await.expect("policies");
     let mut rbac = active.into_iter().find(|policy| policy.name.as_str() == "rbac").expect("the bundled policy");
     for (name, role) in roles.as_object().expect("roles") {

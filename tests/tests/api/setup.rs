@@ -160,3 +160,32 @@ fn a_registration_says_which_fields_are_wrong_and_repeats_none() {
         assert_eq!(admin.get("/users").await.expect(200).all("username"), ["ada"]);
     });
 }
+
+#[test]
+fn an_invitation_makes_one_account_for_its_address() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.registration = Registration::Invitation).await;
+        let admin = server.admin().await;
+        let invite = json!({"email": "Bob@example.org", "roles": ["operator"]});
+        server.user("operator").await.post("/users/invitations").json(invite.clone()).await.expect(403);
+        let invited = admin.post("/users/invitations").json(invite).await.expect(201);
+        let invitation = invited.text("invitation");
+        let register = |name: &str, invitation: Option<&str>| {
+            let email = format!("{name}@example.org");
+            let body = json!({"username": name, "email": email, "password": PASSWORD, "invitation": invitation});
+            server.anonymous().post("/auth/register").json(body)
+        };
+        register("bob", None).await.problem(403, "invitation-required");
+        register("eve", Some(&invitation)).await.problem(403, "invitation-wrong").never_says(&invitation);
+        register("bob", Some(&invitation[..invitation.len() - 3])).await.problem(403, "invitation-wrong");
+        register("bob", Some(admin.token())).await.problem(403, "invitation-wrong");
+        // An invitation is no access token.
+        admin.with_token(&*invitation).get("/auth/me").await.expect(401);
+
+        let made = register("bob", Some(&invitation)).await.expect(201);
+        assert_eq!(made["roles"], json!(["operator"]));
+        let again =
+            json!({"username": "bob2", "email": "bob@example.org", "password": PASSWORD, "invitation": invitation});
+        server.anonymous().post("/auth/register").json(again).await.problem(409, "email-taken");
+    });
+}

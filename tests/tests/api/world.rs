@@ -1,16 +1,17 @@
 //! The things that operations are called on: made when an operation names them, so that no call disturbs another.
 
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::sync::Arc;
 
 use kernex::config::{Registration, Settings};
 use kernex_tests::harness::{Client, DeviceKey, PASSWORD, TestDevice, TestServer, eventually};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use ulid::Ulid;
 
-use super::operations::ROLES;
+use super::operations::{Operation, ROLES};
+
+/// Operations after which their caller is logged out.
+const ENDS_SESSION: [&str; 3] = ["logout", "change_password", "revoke_all_sessions"];
 
 /// Raises every rate, because the table is one caller that calls a thousand times.
 pub fn without_rates(settings: &mut Settings) {
@@ -29,7 +30,8 @@ pub struct World<'s> {
     service: Client,
     command: Value,
     bundle: String,
-    lasting: Arc<Mutex<HashMap<String, String>>>,
+    people: [OnceCell<Client>; ROLES.len()],
+    lasting: Mutex<HashMap<String, String>>,
 }
 
 impl<'s> World<'s> {
@@ -39,17 +41,31 @@ impl<'s> World<'s> {
         let service = server.api_key(&["operator"]).await;
         let bundle = server.bundle("mine", "1.0.0", b"content").await;
         let command = command(&admin, &mine, &bundle).await;
-        Self { server, admin, mine, stranger, service, command, bundle, lasting: Arc::default() }
+        Self {
+            server,
+            admin,
+            mine,
+            stranger,
+            service,
+            command,
+            bundle,
+            people: Default::default(),
+            lasting: Mutex::default(),
+        }
     }
 
-    /// Somebody for a column. People are new each time: some operations end their sessions.
-    pub async fn client(&self, role: usize) -> Client {
+    /// Somebody for a column; somebody new for operations that end their caller's session.
+    pub async fn client(&self, role: usize, operation: &Operation) -> Client {
+        let person = self.people.get(role).filter(|_| !ENDS_SESSION.contains(&operation.id));
         match ROLES[role] {
             "anonymous" => self.server.anonymous(),
             "service" => self.service.clone(),
             "device" => self.mine.client.clone(),
             "stranger" => self.stranger.client.clone(),
-            person => self.server.user(person).await,
+            name => match person {
+                Some(person) => person.get_or_init(|| self.server.user(name)).await.clone(),
+                None => self.server.user(name).await,
+            },
         }
     }
 
@@ -147,7 +163,7 @@ pub struct Things<'w, 's> {
 
 impl Things<'_, '_> {
     /// Replaces each `{name}` in a text by such a thing, in the form that the text wants.
-    pub async fn fill(&mut self, text: &str, form: &(dyn Fn(&str) -> String + Sync)) -> String {
+    pub async fn fill(&mut self, text: &str, form: &dyn Fn(&str) -> String) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, name, after)) = next_place(rest) {
@@ -163,41 +179,39 @@ impl Things<'_, '_> {
         filled + rest
     }
 
-    fn make<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = String> + Send + 'a>> {
+    async fn make(&self, name: &str) -> String {
         let world = self.world;
-        Box::pin(async move {
-            match name {
-                "unique" => format!("u-{}", Ulid::new()),
-                "password" => PASSWORD.to_owned(),
-                "key" => DeviceKey::ed25519().public_pem(),
-                "refresh" => world.server.account(&[]).await.tokens.text("refresh_token"),
-                "user" => world.server.account(&["viewer"]).await.id,
-                "session" => {
-                    let account = world.server.account(&["viewer"]).await;
-                    account.client.get("/auth/sessions").await.expect(200).all("id").remove(0)
-                }
-                "api-key" => world.post("/api-keys", json!({"name": "x", "roles": []})).await.expect(201).id(),
-                "mine" => world.mine.id.clone(),
-                "pending" => world.device(&[]).await,
-                "active" => world.device(&["admit"]).await,
-                "blocked" => world.device(&["admit", "block"]).await,
-                "configured" => world.configured().await,
-                "updated" => world.updated().await,
-                "assertion" => world.stranger.assertion().text(),
-                "my-assignment" => world.command["assignment_id"].as_str().expect("an assignment").to_owned(),
-                "my-bundle" => world.bundle.clone(),
-                "bundle" => world.server.bundle(&format!("b-{}", Ulid::new()), "1", b"content").await,
-                "deployment" => world.deployment().await,
-                "paused" => world.paused().await,
-                "plugin" => {
-                    world
-                        .lasting(name, async { world.admin.get("/plugins").await.expect(200).all("digest").remove(0) })
-                        .await
-                }
-                "decision" => world.lasting(name, world.decision()).await,
-                other => panic!("`{other}` is no thing"),
+        match name {
+            "unique" => format!("u-{}", Ulid::new()),
+            "password" => PASSWORD.to_owned(),
+            "key" => DeviceKey::ed25519().public_pem(),
+            "refresh" => world.server.account(&[]).await.tokens.text("refresh_token"),
+            "user" => world.server.account(&["viewer"]).await.id,
+            "session" => {
+                let account = world.server.account(&["viewer"]).await;
+                account.client.get("/auth/sessions").await.expect(200).all("id").remove(0)
             }
-        })
+            "api-key" => world.post("/api-keys", json!({"name": "x", "roles": []})).await.expect(201).id(),
+            "mine" => world.mine.id.clone(),
+            "pending" => world.device(&[]).await,
+            "active" => world.device(&["admit"]).await,
+            "blocked" => world.device(&["admit", "block"]).await,
+            "configured" => world.configured().await,
+            "updated" => world.updated().await,
+            "assertion" => world.stranger.assertion().text(),
+            "my-assignment" => world.command["assignment_id"].as_str().expect("an assignment").to_owned(),
+            "my-bundle" => world.bundle.clone(),
+            "bundle" => world.server.bundle(&format!("b-{}", Ulid::new()), "1", b"content").await,
+            "deployment" => world.deployment().await,
+            "paused" => world.paused().await,
+            "plugin" => {
+                world
+                    .lasting(name, async { world.admin.get("/plugins").await.expect(200).all("digest").remove(0) })
+                    .await
+            }
+            "decision" => world.lasting(name, world.decision()).await,
+            other => panic!("`{other}` is no thing"),
+        }
     }
 }
 
