@@ -272,11 +272,13 @@ impl Assignment {
                 AssignmentState::Offered | AssignmentState::RollbackOffered | AssignmentState::Running | AssignmentState::RollbackRunning,
                 ReportState::Downloading | ReportState::Installing,
             ) => {
-                if self.state == running && self.progress == report.progress {
+                // Reports may arrive again, and out of order: progress only grows.
+                let progress = self.progress.max(report.progress);
+                if self.state == running && self.progress == progress {
                     return Ok(ReportEffect::Repeated);
                 }
                 // The attempt's time goes on from the offer: progress does not prolong it.
-                changed(Self { progress: report.progress, ..self.moved(running, now, self.due_at) })
+                changed(Self { progress, ..self.moved(running, now, self.due_at) })
             }
             (AssignmentState::Offered | AssignmentState::Running, ReportState::Installed) => changed(Self {
                 installed_at: Some(now),
@@ -302,9 +304,13 @@ impl Assignment {
             (AssignmentState::Installed | AssignmentState::Verified, ReportState::Installed)
             | (AssignmentState::RolledBack, ReportState::Installed)
             | (AssignmentState::Rejected, ReportState::Rejected)
-            | (AssignmentState::Failed | AssignmentState::RollbackFailed, ReportState::Failed) => Ok(ReportEffect::Repeated),
+            | (AssignmentState::Failed, ReportState::Failed)
+            | (AssignmentState::RollbackFailed, ReportState::Failed | ReportState::Rejected) => Ok(ReportEffect::Repeated),
             // A failure report that already led to a retry is the same one, sent twice.
-            (AssignmentState::Queued | AssignmentState::RollbackQueued, ReportState::Failed) if self.failed_by(report) => {
+            (AssignmentState::Queued, ReportState::Failed)
+            | (AssignmentState::RollbackQueued, ReportState::Failed | ReportState::Rejected)
+                if self.failed_by(report) =>
+            {
                 Ok(ReportEffect::Repeated)
             }
             _ => Err(ended),

@@ -1,0 +1,202 @@
+//! Owns the properties of a deployment's own steps: who may ask for what, when, and how often.
+
+use kernex_model::assignment::AssignmentState;
+use kernex_model::count::StateCounts;
+use kernex_model::deployment::{Deployment, DeploymentState as S, MaintenanceWindow, Plan, RollbackExtent};
+use kernex_model::time::Timestamp;
+use kernex_model::wave::WaveState;
+use proptest::prelude::*;
+
+use super::sample::{draft, reason, start};
+
+const STEPS: usize = 30;
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Start,
+    Pause,
+    Halt,
+    Resume,
+    Cancel,
+    RollBack(RollbackExtent),
+    Advance,
+    Settle,
+}
+
+fn extent() -> impl Strategy<Value = RollbackExtent> {
+    prop_oneof![
+        Just(RollbackExtent::Everyone),
+        Just(RollbackExtent::CurrentWave),
+        Just(RollbackExtent::FailedDevices)
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Start),
+        2 => Just(Step::Pause),
+        2 => Just(Step::Halt),
+        3 => Just(Step::Resume),
+        1 => Just(Step::Cancel),
+        1 => extent().prop_map(Step::RollBack),
+        3 => Just(Step::Advance),
+        3 => Just(Step::Settle),
+    ]
+}
+
+/// Takes the step; whether it was allowed and did something.
+fn take(deployment: &mut Deployment, step: Step, now: Timestamp) -> bool {
+    let before = deployment.state;
+    let wave = deployment.wave;
+    match step {
+        Step::Start => deployment.start(now).is_ok(),
+        Step::Pause => deployment.pause(reason("pause"), now).is_ok(),
+        Step::Halt => deployment.halt(reason("halt"), now).is_ok(),
+        Step::Resume => deployment.resume(reason("resume"), now).is_ok(),
+        Step::Cancel => deployment.cancel(reason("cancel"), now).is_ok(),
+        Step::RollBack(extent) => deployment.roll_back(extent, reason("rollback"), now).is_ok(),
+        Step::Advance => {
+            deployment.advance(reason("advance"), now);
+            deployment.state != before || deployment.wave != wave
+        }
+        Step::Settle => deployment.settle(now),
+    }
+}
+
+fn may_follow(from: S) -> &'static [S] {
+    match from {
+        S::Draft => &[S::Running, S::Halted, S::Cancelled],
+        S::Running => &[S::Running, S::Paused, S::Halted, S::Completed, S::Cancelled, S::RollingBack],
+        S::Paused => &[S::Paused, S::Running, S::Draft, S::Cancelled, S::RollingBack],
+        S::Halted => &[S::Running, S::Draft, S::Paused, S::Cancelled, S::RollingBack],
+        S::Completed => &[S::Completed, S::RollingBack],
+        S::Cancelled => &[S::Cancelled, S::RollingBack],
+        S::RollingBack => &[S::RolledBack],
+        S::RolledBack => &[],
+    }
+}
+
+fn counts() -> impl Strategy<Value = StateCounts> {
+    prop::collection::vec(prop_oneof![3 => Just(0_u8), 1 => 0..4_u8], AssignmentState::ALL.len()).prop_map(|numbers| {
+        let mut counts = StateCounts::default();
+        for (state, number) in AssignmentState::ALL.into_iter().zip(numbers) {
+            (0..number).for_each(|_| counts.enter(state));
+        }
+        counts
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn only_the_designed_steps_are_taken(waves in 1..5_usize, steps in prop::collection::vec(step(), 1..STEPS)) {
+        let (mut deployment, _) = draft(&vec![0; waves], Plan::default());
+        let (mut now, mut rollbacks) = (start(), 0);
+        for step in steps {
+            now = now.plus_secs(1);
+            let before = deployment.clone();
+            if take(&mut deployment, step, now) {
+                prop_assert!(may_follow(before.state).contains(&deployment.state), "{step:?}: {:?} -> {:?}", before.state, deployment.state);
+                rollbacks += u32::from(matches!(step, Step::RollBack(_)));
+                prop_assert!(deployment.wave >= before.wave, "a wave that has passed is not opened again");
+            } else {
+                prop_assert_eq!(&deployment, &before, "{:?} was refused and changes nothing", step);
+            }
+            prop_assert!(rollbacks <= 1, "a rollback is begun once");
+            prop_assert_eq!(deployment.rollback.is_some(), rollbacks == 1);
+            let open = deployment.waves.iter().filter(|wave| wave.state == WaveState::Open).count();
+            prop_assert!(open <= 1);
+            if deployment.state == S::Running {
+                prop_assert_eq!(deployment.waves[usize::from(deployment.wave)].state, WaveState::Open);
+                let passed = deployment.waves[..usize::from(deployment.wave)].iter().all(|wave| wave.state == WaveState::Passed);
+                prop_assert!(passed, "waves open one after the other");
+            }
+        }
+    }
+
+    #[test]
+    fn it_settles_when_nothing_is_left_to_do(
+        waves in prop::collection::vec(counts(), 1..4),
+        steps in prop::collection::vec(step(), 1..STEPS),
+    ) {
+        let (mut deployment, _) = draft(&vec![0; waves.len()], Plan::default());
+        for (wave, counts) in deployment.waves.iter_mut().zip(&waves) {
+            wave.counts = *counts;
+        }
+        let mut now = start();
+        for step in steps {
+            now = now.plus_secs(1);
+            take(&mut deployment, step, now);
+            let before = deployment.clone();
+            let settled = deployment.settle(now);
+            let counts = before.counts();
+            let left = (0_u16..).zip(&waves).any(|(number, counts)| {
+                AssignmentState::ALL.into_iter().any(|state| counts.at(state) > 0 && before.sends_back(number, state))
+            });
+            if settled {
+                prop_assert_eq!(counts.active(), 0);
+                prop_assert!(!left, "somebody is still to be sent back");
+                prop_assert!(deployment.settled);
+                prop_assert!(!deployment.settle(now), "it settles once");
+            } else {
+                prop_assert_eq!(&deployment, &before);
+                let over = matches!(before.state, S::RollingBack | S::Completed | S::Cancelled);
+                prop_assert!(!over || before.settled || counts.active() > 0 || left, "it should have settled");
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_what_the_limit_leaves(counts in counts(), limit in 1..20_u32, steps in prop::collection::vec(step(), 1..STEPS)) {
+        let (mut deployment, _) = draft(&[0], Plan { max_in_flight: limit, ..Plan::default() });
+        deployment.waves[0].counts = counts;
+        let now = start();
+        for step in steps {
+            take(&mut deployment, step, now);
+            let slots = deployment.free_slots(now);
+            let offers = matches!(deployment.state, S::Running | S::RollingBack);
+            prop_assert_eq!(slots, if offers { limit.saturating_sub(counts.in_flight()) } else { 0 });
+            prop_assert!(slots == 0 || slots + counts.in_flight() <= limit);
+        }
+    }
+
+    #[test]
+    fn a_window_withholds_offers_but_not_the_way_back(from in 0..1_440_u16, to in 0..1_440_u16, minute in 0..1_440_u32) {
+        let window = MaintenanceWindow { from_minute: from, to_minute: to };
+        let midnight: Timestamp = "2026-11-21T00:00:00Z".parse().expect("RFC 3339");
+        let now = midnight.plus_secs(minute * 60 + 59);
+        // Walked minute by minute from its beginning.
+        let mut inside = false;
+        let mut at = from;
+        while at != to {
+            inside |= u32::from(at) == minute;
+            at = (at + 1) % 1_440;
+        }
+        prop_assert_eq!(window.contains(now), inside);
+        let (mut deployment, _) = draft(&[1], Plan { maintenance_window: Some(window), ..Plan::default() });
+        deployment.start(now).expect("a draft starts");
+        prop_assert_eq!(deployment.free_slots(now) > 0, inside);
+        deployment.roll_back(RollbackExtent::Everyone, reason("rollback"), now).expect("a running one goes back");
+        prop_assert!(deployment.free_slots(now) > 0);
+    }
+
+    #[test]
+    fn counts_never_lose_anybody(start in counts(), moves in prop::collection::vec((0..14_usize, 0..14_usize), 0..60)) {
+        let mut counts = start;
+        for (from, to) in moves {
+            let (from, to) = (AssignmentState::ALL[from], AssignmentState::ALL[to]);
+            if counts.at(from) > 0 {
+                counts.shift(from, to);
+            }
+        }
+        prop_assert_eq!(counts.total(), start.total());
+        let ended: u64 = AssignmentState::ALL.into_iter().filter(|state| state.ended()).map(|state| counts.at(state)).sum();
+        prop_assert_eq!(counts.active() + ended, counts.total());
+        let policy = counts.to_policy();
+        let parts = policy.offered + policy.running + policy.installed + policy.verified + policy.failed + policy.timed_out + policy.rolled_back;
+        prop_assert_eq!(u64::from(policy.assigned), counts.total() - counts.cancelled);
+        prop_assert_eq!(u64::from(policy.assigned), u64::from(parts) + counts.queued, "what the policy sees adds up");
+        prop_assert_eq!([counts, start].into_iter().sum::<StateCounts>().total(), counts.total() * 2);
+    }
+}
