@@ -351,10 +351,16 @@ impl Assignment {
         Some(Self { error: Some(error), ..self.moved(state, now, Timestamp::MAX) })
     }
 
+    /// Waits for another attempt after one that failed: somewhere in the middle, for all that is known.
+    #[must_use]
+    pub fn waits_to_retry(&self) -> bool {
+        self.state == AssignmentState::Queued && self.failed_attempts > 0
+    }
+
     /// Queues the way back, or says why there is none. `None` unless the device was exposed.
     #[must_use]
     pub fn sent_back(&self, way: Result<(), ReportedError>, now: Timestamp) -> Option<Self> {
-        if !self.state.exposed() {
+        if !self.state.exposed() && !self.waits_to_retry() {
             return None;
         }
         Some(match way {

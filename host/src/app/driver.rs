@@ -116,23 +116,23 @@ impl App {
         Ok(found)
     }
 
-    /// Takes back what was not offered yet.
+    /// Takes back what waits to be offered. Where the deployment is rolled back, what waits for another
+    /// attempt goes back like everything that was exposed.
     async fn cancel_queued(&self, id: DeploymentId) -> Result<Progress, AppError> {
         let mut moved = Progress::Idle;
         for _ in 0..MAX_STEPS {
             let deployment = self.load_deployment(id).await?;
             let mut work = Work::new(self.context.now(), [deployment.clone()]);
-            for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
-                if counts.queued == 0 {
-                    continue;
+            let queued = (0_u16..).zip(&deployment.waves).find(|(_, wave)| wave.counts.queued > 0);
+            let Some((wave, _)) = queued else { break };
+            let waiting = self.store.assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP).await?;
+            let (exposed, untouched): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|before| send_back::takes_back_retry(&deployment, before));
+            for before in untouched {
+                if let Some(after) = before.cancelled(self.context.now()) {
+                    work.advance_quietly(&before, after);
                 }
-                for before in self.store.assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP).await? {
-                    if let Some(after) = before.cancelled(self.context.now()) {
-                        work.advance_quietly(&before, after);
-                    }
-                }
-                break;
             }
+            self.queue_way_back(&mut work, exposed).await?;
             match self.finish(work, id, "cancel").await? {
                 Progress::Idle => break,
                 Progress::Moved => moved = Progress::Moved,

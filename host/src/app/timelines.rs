@@ -93,11 +93,11 @@ impl App {
             AssignmentState::Queued if assignment.wave > deployment.wave => {
                 code("wave-waiting", format!("the device is in wave `{wave}`, which has not opened yet{reason}"))
             }
-            AssignmentState::Queued if assignment.due_at > now => {
-                let error = assignment.error.as_ref().map(|error| format!(" after: {}", error.message)).unwrap_or_default();
-                code("backoff", format!("tried again at {}{error}", assignment.due_at))
-            }
             AssignmentState::Queued if device.status != DeviceStatus::Active => code("device-not-active", format!("the device is {}", device.status.as_str())),
+            AssignmentState::Queued if assignment.due_at > now => match &assignment.error {
+                Some(error) => code("backoff", format!("tried again at {} after: {}", assignment.due_at, error.message)),
+                None => code("device-busy", format!("another deployment has the device; tried again at {}", assignment.due_at)),
+            },
             AssignmentState::Queued if self.holds(deployment.id) => code("held", format!("the rollback policy holds new offers{reason}")),
             AssignmentState::Queued if deployment.free_slots(now) == 0 => {
                 let window = deployment.plan.maintenance_window.is_some_and(|window| !window.contains(now));

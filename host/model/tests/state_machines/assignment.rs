@@ -13,16 +13,10 @@ const EVENTS: usize = 40;
 /// Where an assignment may go from each state: written down by hand, from the design.
 fn may_follow(from: S) -> &'static [S] {
     match from {
-        S::Queued => &[S::Offered, S::Cancelled],
-        S::Offered => &[
-            S::Queued,
-            S::Running,
-            S::Installed,
-            S::Failed,
-            S::Rejected,
-            S::RollbackQueued,
-            S::RollbackFailed,
-        ],
+        S::Queued => &[S::Offered, S::Cancelled, S::RollbackQueued, S::RollbackFailed],
+        S::Offered => {
+            &[S::Queued, S::Running, S::Installed, S::Failed, S::Rejected, S::RollbackQueued, S::RollbackFailed]
+        }
         S::Running => &[
             S::Queued,
             S::Running,
@@ -71,6 +65,9 @@ proptest! {
     fn only_the_designed_steps_are_taken(plan in plan(), events in prop::collection::vec(event(), 1..EVENTS)) {
         play(&plan, &events, |before, event, after, _| {
             prop_assert!(may_follow(before.state).contains(&after.state), "{event:?}: {:?} -> {:?}", before.state, after.state);
+            // Whoever has not begun an attempt has nothing to go back from.
+            let untouched = before.state == S::Queued && before.failed_attempts == 0;
+            prop_assert!(!untouched || !after.state.going_back(), "{:?} sent {:?} back", event, before);
             // Only a rollback of the fleet takes up again what has ended.
             prop_assert!(!before.state.ended() || matches!(event, Event::SendBack { .. }), "{event:?} moved {:?}", before.state);
             prop_assert_eq!((after.id, after.wave, after.bundle_id), (before.id, before.wave, before.bundle_id));
@@ -166,7 +163,8 @@ fn retries_wait_longer_each_time() {
     let mut waits = Vec::new();
     while assignment.state == S::Queued {
         let offered = assignment.offered(assignment.due_at, &plan).expect("it is queued");
-        let failed = Event::Report { later: 0, state: kernex_model::report::ReportState::Failed, progress: None, code: None };
+        let failed =
+            Event::Report { later: 0, state: kernex_model::report::ReportState::Failed, progress: None, code: None };
         let now = offered.offered_at.expect("it was offered").plus_secs(1);
         assignment = apply(&offered, &failed, now, &plan).expect("it is in flight");
         waits.push(assignment.due_at.since(now) / 1_000);

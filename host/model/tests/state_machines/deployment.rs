@@ -24,11 +24,7 @@ enum Step {
 }
 
 fn extent() -> impl Strategy<Value = RollbackExtent> {
-    prop_oneof![
-        Just(RollbackExtent::Everyone),
-        Just(RollbackExtent::CurrentWave),
-        Just(RollbackExtent::FailedDevices)
-    ]
+    prop_oneof![Just(RollbackExtent::Everyone), Just(RollbackExtent::CurrentWave), Just(RollbackExtent::FailedDevices)]
 }
 
 fn step() -> impl Strategy<Value = Step> {

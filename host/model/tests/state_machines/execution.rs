@@ -77,11 +77,18 @@ impl Execution {
         }
     }
 
+    fn extends_to(&self, wave: u16) -> bool {
+        self.deployment.rollback != Some(RollbackExtent::CurrentWave) || wave == self.deployment.wave
+    }
+
     /// What the host's driver does in one pass.
     fn pass(&mut self) {
         let due = |run: &Self, assignment: &Assignment| assignment.due_at <= run.now;
         self.each(|run, a| a.state.in_flight() && due(run, a), &Event::Expire);
         self.each(|run, a| a.state == A::Installed && due(run, a), &Event::Verify);
+        if self.deployment.state == DeploymentState::RollingBack {
+            self.each(|run, a| a.waits_to_retry() && run.extends_to(a.wave), &Event::SendBack { possible: true });
+        }
         if matches!(self.deployment.state, DeploymentState::Cancelled | DeploymentState::RollingBack) {
             self.each(|_, a| a.state == A::Queued, &Event::Cancel);
         }
@@ -140,7 +147,8 @@ impl Execution {
         let early = self.assignments.iter().find(|a| a.attempt > 0 && a.wave > self.deployment.wave);
         prop_assert!(early.is_none(), "offered before its wave: {:?}", early);
         if self.deployment.settled {
-            let left = self.assignments.iter().find(|a| !a.state.ended() || self.deployment.sends_back(a.wave, a.state));
+            let left =
+                self.assignments.iter().find(|a| !a.state.ended() || self.deployment.sends_back(a.wave, a.state));
             prop_assert!(left.is_none(), "settled with {:?}", left);
         }
         Ok(())
@@ -211,6 +219,10 @@ proptest! {
         if run.deployment.rollback == Some(RollbackExtent::Everyone) {
             let exposed = run.assignments.iter().find(|assignment| assignment.state.exposed());
             prop_assert!(exposed.is_none(), "left behind: {:?}", exposed);
+            // Unless it was let go before, by a deployment that was cancelled first.
+            let cancelled_first = happenings.iter().any(|happening| matches!(happening, Happening::Cancel));
+            let failed = run.assignments.iter().find(|a| a.state == A::Cancelled && a.failed_attempts > 0);
+            prop_assert!(cancelled_first || failed.is_none(), "left behind after an attempt: {:?}", failed);
         }
     }
 }

@@ -16,12 +16,8 @@ pub(super) fn start() -> Timestamp {
 }
 
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
-    (1..5_u32, 1..60_u32, 0..30_u32, 1..4_u32).prop_map(|(max_in_flight, attempt_timeout_s, soak_s, max_attempts)| Plan {
-        max_in_flight,
-        attempt_timeout_s,
-        soak_s,
-        max_attempts,
-        ..Plan::default()
+    (1..5_u32, 1..60_u32, 0..30_u32, 1..4_u32).prop_map(|(max_in_flight, attempt_timeout_s, soak_s, max_attempts)| {
+        Plan { max_in_flight, attempt_timeout_s, soak_s, max_attempts, ..Plan::default() }
     })
 }
 
@@ -163,7 +159,9 @@ pub(super) fn apply(before: &Assignment, event: &Event, now: Timestamp, plan: &P
         },
         Event::Verify => before.verified(now),
         // The driver judges the health of installed devices only.
-        Event::Unhealthy if before.state == AssignmentState::Installed => Some(before.unhealthy(error("unhealthy"), now)),
+        Event::Unhealthy if before.state == AssignmentState::Installed => {
+            Some(before.unhealthy(error("unhealthy"), now))
+        }
         Event::Unhealthy => None,
         Event::Cancel => before.cancelled(now),
         Event::Abandon => before.abandoned(now),

@@ -22,6 +22,18 @@ use crate::app::{App, AppError};
 /// Seconds until a device that could not be offered anything (busy, blocked) is tried again.
 const DEFER_S: u32 = 30;
 
+/// A device's newest assignments among which one that soaks is looked for.
+const OTHERS: usize = 16;
+
+fn soaks(assignment: &Assignment) -> bool {
+    assignment.state == AssignmentState::Installed && assignment.bundle_id.is_some()
+}
+
+/// Not now, but at the earliest in a second and at the latest in [`DEFER_S`].
+fn deferred(before: &Assignment, now: Timestamp, until: Timestamp) -> Assignment {
+    Assignment { due_at: until.clamp(now.plus_secs(1), now.plus_secs(DEFER_S)), updated_at: now, ..before.clone() }
+}
+
 /// What one step of offers needs to know, loaded at once.
 struct Supply {
     devices: HashMap<DeviceId, Device>,
@@ -102,9 +114,13 @@ impl App {
         let active = device.is_some_and(|device| device.status == DeviceStatus::Active);
         let (true, Some(device), None) = (active, device, self.fleet.command(before.device_id)) else {
             // Busy with another deployment, or not admitted: others get the slot meanwhile.
-            work.advance_quietly(before, Assignment { due_at: now.plus_secs(DEFER_S), updated_at: now, ..before.clone() });
+            work.advance_quietly(before, deferred(before, now, now.plus_secs(DEFER_S)));
             return Ok(());
         };
+        if let Some(until) = self.soaks_until(before, device).await? {
+            work.advance_quietly(before, deferred(before, now, until));
+            return Ok(());
+        }
         let Some(mut after) = before.offered(now, &deployment.plan) else { return Ok(()) };
         if before.attempt == 0 && before.state == AssignmentState::Queued {
             after.previous_bundle_id = device.verified_bundle_id;
@@ -133,6 +149,17 @@ impl App {
         let note = Note::new(TimelineKind::Offered, if back { "rollback.offered" } else { "offered" }, format!("{word}, attempt {}", after.attempt));
         work.advance(before, after, note);
         Ok(())
+    }
+
+    /// Until when the device proves another deployment's bundle: a second bundle now would make the first
+    /// one look as if it had been reverted. `None` where the device is free.
+    async fn soaks_until(&self, before: &Assignment, device: &Device) -> Result<Option<Timestamp>, AppError> {
+        let forward = before.state == AssignmentState::Queued && before.bundle_id.is_some();
+        if !forward || device.bundle_id == device.verified_bundle_id {
+            return Ok(None);
+        }
+        let others = self.store.device_assignments(device.id, OTHERS).await?;
+        Ok(others.into_iter().find(|other| other.id != before.id && soaks(other)).map(|other| other.due_at))
     }
 
     /// The config version that an offer delivers: the one of an earlier attempt, or a new one with the

@@ -13,6 +13,17 @@ use super::{MAX_STEPS, Progress, STEP};
 use crate::app::execution::{Note, Work};
 use crate::app::{App, AppError};
 
+/// Whether the rollback sends back a device that waits for another attempt: the last one may have got
+/// somewhere before it failed.
+pub(super) fn takes_back_retry(deployment: &Deployment, assignment: &Assignment) -> bool {
+    let covered = match deployment.rollback {
+        None => false,
+        Some(RollbackExtent::Everyone | RollbackExtent::FailedDevices) => true,
+        Some(RollbackExtent::CurrentWave) => assignment.wave == deployment.wave,
+    };
+    covered && assignment.waits_to_retry()
+}
+
 impl App {
     /// Queues the way back for what was exposed, and takes back what was only queued.
     pub(super) async fn send_back(&self, id: DeploymentId) -> Result<Progress, AppError> {
@@ -20,23 +31,29 @@ impl App {
         for _ in 0..MAX_STEPS {
             let deployment = self.load_deployment(id).await?;
             let exposed = self.exposed(&deployment).await?;
-            let mut usable = HashMap::new();
-            let now = self.context.now();
-            let mut work = Work::new(now, [deployment]);
-            for before in exposed {
-                let way = self.way_back(&before, &mut usable).await?;
-                let message = way.as_ref().err().map_or("queued to go back to what it ran before", |error| error.message.as_str()).to_owned();
-                let code = if way.is_ok() { "rollback.queued" } else { "rollback.impossible" };
-                if let Some(after) = before.sent_back(way, now) {
-                    work.advance(&before, after, Note::new(TimelineKind::Driver, code, message));
-                }
-            }
+            let mut work = Work::new(self.context.now(), [deployment]);
+            self.queue_way_back(&mut work, exposed).await?;
             match self.finish(work, id, "send-back").await? {
                 Progress::Idle => break,
                 Progress::Moved => moved = Progress::Moved,
             }
         }
         Ok(moved)
+    }
+
+    /// Queues the way back of each, or writes down why there is none.
+    pub(super) async fn queue_way_back(&self, work: &mut Work, exposed: Vec<Assignment>) -> Result<(), AppError> {
+        let mut usable = HashMap::new();
+        let now = self.context.now();
+        for before in exposed {
+            let way = self.way_back(&before, &mut usable).await?;
+            let message = way.as_ref().err().map_or("queued to go back to what it ran before", |error| error.message.as_str()).to_owned();
+            let code = if way.is_ok() { "rollback.queued" } else { "rollback.impossible" };
+            if let Some(after) = before.sent_back(way, now) {
+                work.advance(&before, after, Note::new(TimelineKind::Driver, code, message));
+            }
+        }
+        Ok(())
     }
 
     async fn exposed(&self, deployment: &Deployment) -> Result<Vec<Assignment>, AppError> {
