@@ -1,0 +1,18 @@
+//! Fleets over HTTP: simulated devices against the real server, from the first offer to the way back.
+
+mod fleet {
+    mod attempts;
+    mod bad_bundle;
+    mod commander;
+    mod configs;
+    mod contention;
+    mod control;
+    mod device_rollback;
+    mod explained;
+    mod membership;
+    mod refusals;
+    mod restart;
+    mod squad;
+    mod watch;
+    mod waves;
+}
