@@ -10,27 +10,19 @@ pub struct BundledPlugin {
 }
 
 /// Authorization by roles.
-pub const RBAC: BundledPlugin = BundledPlugin {
-    name: "rbac",
-    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rbac.wasm")),
-};
+pub const RBAC: BundledPlugin =
+    BundledPlugin { name: "rbac", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rbac.wasm")) };
 /// Targeting by waves.
-pub const RINGS: BundledPlugin = BundledPlugin {
-    name: "rings",
-    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rings.wasm")),
-};
+pub const RINGS: BundledPlugin =
+    BundledPlugin { name: "rings", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rings.wasm")) };
 /// Rollback by failure share.
-pub const GUARDIAN: BundledPlugin = BundledPlugin {
-    name: "guardian",
-    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/guardian.wasm")),
-};
+pub const GUARDIAN: BundledPlugin =
+    BundledPlugin { name: "guardian", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/guardian.wasm")) };
 /// All of them.
 pub const ALL: [BundledPlugin; 3] = [RBAC, RINGS, GUARDIAN];
 
 /// The component of the bundled plugin of this name.
 #[must_use]
 pub fn component(name: &str) -> Option<&'static [u8]> {
-    ALL.into_iter()
-        .find(|plugin| plugin.name == name)
-        .map(|plugin| plugin.bytes)
+    ALL.into_iter().find(|plugin| plugin.name == name).map(|plugin| plugin.bytes)
 }

@@ -1,5 +1,6 @@
 //! From the generated bindings to the traits: what the export macros put into a plugin.
 
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 use crate::bindings::authorization::exports::kernex::policy::authorization as authorization_world;
@@ -21,6 +22,11 @@ pub trait Export {
 
 /// Implements the generated traits by means of the plugin's.
 pub struct Adapter<E>(std::marker::PhantomData<E>);
+
+/// What was given is never taken apart: the instance ends with the call, and its memory with it.
+fn kept<T>(given: T) -> ManuallyDrop<T> {
+    ManuallyDrop::new(given)
+}
 
 /// How many diagnostics the host takes.
 const DIAGNOSTICS: usize = 100;
@@ -65,6 +71,7 @@ impl<E: Export> lifecycle_world::Guest for Adapter<E> {
 impl<E: Export<Plugin: Authorization>> authorization_world::Guest for Adapter<E> {
     fn check(requests: Vec<authorization_world::Request>) -> Vec<authorization_world::Decision> {
         let plugin = configured::<E>();
+        let requests = kept(requests);
         requests.iter().map(|request| plugin.check(request)).collect()
     }
 
@@ -73,7 +80,7 @@ impl<E: Export<Plugin: Authorization>> authorization_world::Guest for Adapter<E>
         action: String,
         resource_kind: String,
     ) -> authorization_world::Visible {
-        configured::<E>().scope(&principal, &action, &resource_kind)
+        configured::<E>().scope(&kept(principal), &kept(action), &kept(resource_kind))
     }
 }
 
@@ -92,19 +99,20 @@ impl<E: Export<Plugin: Targeting>> targeting_world::Guest for Adapter<E> {
 
     fn classify(deployment: targeting_world::Deployment, batch: targeting_world::Batch) -> Vec<u16> {
         let plugin = configured::<E>();
-        let layout = plugin.layout();
-        let mut job = plugin.begin(&deployment);
+        let layout = kept(plugin.layout());
+        let (deployment, batch) = (kept(deployment), kept(batch));
+        let mut job = kept(plugin.begin(&deployment));
         Rows::new(&layout, &batch).map(|row| plugin.classify(&mut job, &row).number(&layout)).collect()
     }
 }
 
 impl<E: Export<Plugin: Rollback>> rollback_world::Guest for Adapter<E> {
     fn judge(window: rollback_world::Window, state: Vec<u8>) -> rollback_world::Outcome {
-        configured::<E>().judge(&window, &state)
+        configured::<E>().judge(&kept(window), &kept(state))
     }
 
     fn permit(request: rollback_world::RollbackRequest) -> rollback_world::Permission {
-        configured::<E>().permit(&request)
+        configured::<E>().permit(&kept(request))
     }
 }
 

@@ -14,11 +14,8 @@ use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Gate, PolicyPrincipal, PrincipalKind, Resource,
 };
 
-const ROLES: [(&str, &[&str]); 3] = [
-    ("viewer", &["device:read", "device:list"]),
-    ("operator", &ACTIONS),
-    ("admin", &ACTIONS),
-];
+const ROLES: [(&str, &[&str]); 3] =
+    [("viewer", &["device:read", "device:list"]), ("operator", &ACTIONS), ("admin", &ACTIONS)];
 const ACTIONS: [&str; 8] = [
     "device:read",
     "device:list",
@@ -65,15 +62,11 @@ fn kernex(criterion: &mut Criterion) {
 }
 
 fn policy() -> Policy {
-    let roles: serde_json::Map<String, serde_json::Value> = ROLES
-        .iter()
-        .map(|(role, actions)| ((*role).to_owned(), serde_json::json!({ "grants": actions })))
-        .collect();
+    let roles: serde_json::Map<String, serde_json::Value> =
+        ROLES.iter().map(|(role, actions)| ((*role).to_owned(), serde_json::json!({ "grants": actions }))).collect();
     let settings = serde_json::json!({ "roles": roles }).to_string();
     let engine = Engine::new(Limits::default()).expect("this machine runs the engine");
-    engine
-        .prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, &settings)
-        .expect("the settings are right")
+    engine.prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, &settings).expect("the settings are right")
 }
 
 fn request() -> AuthorizationRequest {

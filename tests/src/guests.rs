@@ -1,6 +1,7 @@
 //! The engine and the components that its tests run.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 
 use kernex_engine::{Engine, Limits, Policy};
 use kernex_model::policy::Gate;
@@ -15,8 +16,19 @@ pub fn engine() -> &'static Engine {
     &ENGINE
 }
 
-/// A policy over [`MISBEHAVING`] that does this wrong in its decisions.
-pub fn misbehaving(gate: Gate, decide: &str) -> Policy {
+/// A policy over [`MISBEHAVING`] that does this wrong in its decisions. Prepared once per process.
+pub fn misbehaving(gate: Gate, decide: &'static str) -> Policy {
+    static PREPARED: Mutex<BTreeMap<(Gate, &str), Policy>> = Mutex::new(BTreeMap::new());
+    if let Some(policy) = PREPARED.lock().expect("no holder panics").get(&(gate, decide)) {
+        return policy.clone();
+    }
+    let policy = misbehaving_anew(gate, decide);
+    PREPARED.lock().expect("no holder panics").insert((gate, decide), policy.clone());
+    policy
+}
+
+/// The same, prepared again.
+pub fn misbehaving_anew(gate: Gate, decide: &str) -> Policy {
     let settings = format!(r#"{{"decide": "{decide}"}}"#);
     engine().prepare(MISBEHAVING, gate, &settings).expect("it misbehaves in decisions only")
 }

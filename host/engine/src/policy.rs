@@ -33,17 +33,18 @@ pub(crate) struct Prepared {
 
 /// Where the gate's functions are in the component.
 pub(crate) enum Exports {
-    Authorization(authorization::Indices),
-    Targeting(targeting::Indices),
-    Rollback(rollback::Indices),
+    Authorization(authorization::Exports),
+    Targeting(targeting::Exports),
+    Rollback(rollback::Exports),
 }
 
 impl Exports {
-    pub(crate) fn find(pre: &InstancePre<Sandbox>, gate: Gate) -> wasmtime::Result<Self> {
+    /// Finds the functions in an instance and checks their types.
+    pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance, gate: Gate) -> wasmtime::Result<Self> {
         match gate {
-            Gate::Authorization => authorization::Indices::new(pre).map(Self::Authorization),
-            Gate::Targeting => targeting::Indices::new(pre).map(Self::Targeting),
-            Gate::Rollback => rollback::Indices::new(pre).map(Self::Rollback),
+            Gate::Authorization => authorization::Exports::find(store, instance).map(Self::Authorization),
+            Gate::Targeting => targeting::Exports::find(store, instance).map(Self::Targeting),
+            Gate::Rollback => rollback::Exports::find(store, instance).map(Self::Rollback),
         }
     }
 }
@@ -87,11 +88,9 @@ impl Policy {
     /// Authorization: answers each request, in order.
     #[must_use]
     pub fn check(&self, requests: &[AuthorizationRequest], facts: &[Fact]) -> Run<Vec<AuthorizationDecision>> {
+        let Exports::Authorization(exports) = &self.0.exports else { return self.wrong_gate() };
         self.run(Budget::questions(requests.len()), facts, |store, instance| {
-            match self.authorization(store, instance)? {
-                Ok(guest) => authorization::check(&guest, store, requests),
-                Err(fault) => Ok(Err(fault)),
-            }
+            authorization::check(exports, store, instance, requests)
         })
     }
 
@@ -104,19 +103,17 @@ impl Policy {
         resource_kind: &str,
         facts: &[Fact],
     ) -> Run<Visible> {
-        self.run(Budget::questions(1), facts, |store, instance| match self.authorization(store, instance)? {
-            Ok(guest) => authorization::scope(&guest, store, principal, action, resource_kind),
-            Err(fault) => Ok(Err(fault)),
+        let Exports::Authorization(exports) = &self.0.exports else { return self.wrong_gate() };
+        self.run(Budget::questions(1), facts, |store, instance| {
+            authorization::scope(exports, store, instance, principal, action, resource_kind)
         })
     }
 
     /// Targeting: how a deployment's devices are to be classified, or why it cannot be targeted.
     #[must_use]
     pub fn survey(&self, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Result<TargetingPlan, Reason>> {
-        self.run(Budget::verdict(), facts, |store, instance| match self.targeting(store, instance)? {
-            Ok(guest) => targeting::survey(&guest, store, deployment),
-            Err(fault) => Ok(Err(fault)),
-        })
+        let Exports::Targeting(exports) = &self.0.exports else { return self.wrong_gate() };
+        self.run(Budget::verdict(), facts, |store, instance| targeting::survey(exports, store, instance, deployment))
     }
 
     /// Targeting: one class per device of the batch, each within the plan's.
@@ -128,30 +125,24 @@ impl Policy {
         batch: &Batch,
         facts: &[Fact],
     ) -> Run<Vec<u16>> {
+        let Exports::Targeting(exports) = &self.0.exports else { return self.wrong_gate() };
         self.run(Budget::devices(batch.device_hashes.len()), facts, |store, instance| {
-            match self.targeting(store, instance)? {
-                Ok(guest) => targeting::classify(&guest, store, deployment, plan, batch),
-                Err(fault) => Ok(Err(fault)),
-            }
+            targeting::classify(exports, store, instance, deployment, plan, batch)
         })
     }
 
     /// Rollback: judges a running deployment. `state` is the last outcome's, empty at first.
     #[must_use]
     pub fn judge(&self, window: &Window, state: &[u8], facts: &[Fact]) -> Run<RollbackOutcome> {
-        self.run(Budget::verdict(), facts, |store, instance| match self.rollback(store, instance)? {
-            Ok(guest) => rollback::judge(&guest, store, window, state),
-            Err(fault) => Ok(Err(fault)),
-        })
+        let Exports::Rollback(exports) = &self.0.exports else { return self.wrong_gate() };
+        self.run(Budget::verdict(), facts, |store, instance| rollback::judge(exports, store, instance, window, state))
     }
 
     /// Rollback: whether a person may send one device back.
     #[must_use]
     pub fn permit(&self, request: &RollbackRequest, facts: &[Fact]) -> Run<Permission> {
-        self.run(Budget::questions(1), facts, |store, instance| match self.rollback(store, instance)? {
-            Ok(guest) => rollback::permit(&guest, store, request),
-            Err(fault) => Ok(Err(fault)),
-        })
+        let Exports::Rollback(exports) = &self.0.exports else { return self.wrong_gate() };
+        self.run(Budget::questions(1), facts, |store, instance| rollback::permit(exports, store, instance, request))
     }
 
     /// Makes an instance, calls it, throws it away.
@@ -173,28 +164,7 @@ impl Policy {
         Run { outcome, fuel, duration: started.elapsed(), facts_read: sandbox.facts_read, logs: sandbox.logs }
     }
 
-    fn authorization(&self, store: &mut Store<Sandbox>, instance: &Instance) -> Answer<authorization::Guest> {
-        match &self.0.exports {
-            Exports::Authorization(indices) => indices.load(store, instance).map(Ok),
-            Exports::Targeting(_) | Exports::Rollback(_) => Ok(Err(self.wrong_gate())),
-        }
-    }
-
-    fn targeting(&self, store: &mut Store<Sandbox>, instance: &Instance) -> Answer<targeting::Guest> {
-        match &self.0.exports {
-            Exports::Targeting(indices) => indices.load(store, instance).map(Ok),
-            Exports::Authorization(_) | Exports::Rollback(_) => Ok(Err(self.wrong_gate())),
-        }
-    }
-
-    fn rollback(&self, store: &mut Store<Sandbox>, instance: &Instance) -> Answer<rollback::Guest> {
-        match &self.0.exports {
-            Exports::Rollback(indices) => indices.load(store, instance).map(Ok),
-            Exports::Authorization(_) | Exports::Targeting(_) => Ok(Err(self.wrong_gate())),
-        }
-    }
-
-    fn wrong_gate(&self) -> Fault {
-        Fault::Incompatible(format!("this policy serves the {} gate", self.0.gate))
+    fn wrong_gate<T>(&self) -> Run<T> {
+        Run::refused(Fault::Incompatible(format!("this policy serves the {} gate", self.0.gate)))
     }
 }

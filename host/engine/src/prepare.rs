@@ -55,7 +55,11 @@ impl Engine {
         let configured = self.configured(bytes, gate, settings)?;
         let component = compile::compile(self, &configured)?;
         let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
-        let exports = Exports::find(&pre, gate).map_err(|error| fault::of_loading(&error))?;
+        let mut store = self.store(Budget::describe(), &[]);
+        let exports = pre
+            .instantiate(&mut store)
+            .and_then(|instance| Exports::find(&mut store, &instance, gate))
+            .map_err(|error| fault::of_loading(&error))?;
         Ok(Policy::new(Prepared {
             engine: self.clone(),
             gate,

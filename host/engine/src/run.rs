@@ -19,6 +19,13 @@ pub struct Run<T> {
     pub logs: Vec<LogLine>,
 }
 
+impl<T> Run<T> {
+    /// A call that was not made.
+    pub(crate) fn refused(fault: Fault) -> Self {
+        Self { outcome: Err(fault), fuel: 0, duration: Duration::ZERO, facts_read: Vec::new(), logs: Vec::new() }
+    }
+}
+
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

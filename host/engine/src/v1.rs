@@ -11,6 +11,8 @@ pub(crate) mod rollback;
 pub(crate) mod targeting;
 
 use kernex_model::policy as model;
+use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 
 use crate::run::LogLevel;
 use crate::sandbox::Sandbox;
@@ -36,6 +38,47 @@ mod bindings {
 }
 
 pub(crate) use bindings::EveryGate;
+
+/// Finds a function of an exported interface and checks its type.
+fn checked<P, R>(
+    store: &mut Store<Sandbox>,
+    instance: &Instance,
+    interface: &str,
+    function: &str,
+) -> wasmtime::Result<ComponentExportIndex>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let missing = || wasmtime::format_err!("it does not export `{function}` of `{interface}`");
+    let found = instance.get_export_index(&mut *store, None, interface).ok_or_else(missing)?;
+    let index = instance.get_export_index(&mut *store, Some(&found), function).ok_or_else(missing)?;
+    instance.get_typed_func::<P, R>(store, &index)?;
+    Ok(index)
+}
+
+/// A function whose type was checked before: checking it again would cost more than the call of a
+/// small plugin.
+///
+/// # Safety
+///
+/// `index` comes from [`checked`] with the same `P` and `R` (lifetimes aside, which do not appear in
+/// the component's types), on an instance of the same component.
+#[expect(unsafe_code, reason = "the type is checked once, when the policy is prepared")]
+unsafe fn function<P, R>(
+    store: &mut Store<Sandbox>,
+    instance: &Instance,
+    index: &ComponentExportIndex,
+) -> wasmtime::Result<TypedFunc<P, R>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let function =
+        instance.get_func(store, index).ok_or_else(|| wasmtime::format_err!("an export of the component is gone"))?;
+    // SAFETY: the caller has had this export of the same component checked against these types.
+    Ok(unsafe { TypedFunc::new_unchecked(function) })
+}
 
 impl types::Host for Sandbox {}
 

@@ -17,12 +17,9 @@ pub use authorization::{
 pub use batch::BatchBuilder;
 pub use fault::{Blame, Fault};
 pub use rollback::{
-    Counts, Extent, FailureSample, Permission, RollbackAction, RollbackOutcome, RollbackRequest,
-    Window,
+    Counts, Extent, FailureSample, Permission, RollbackAction, RollbackOutcome, RollbackRequest, Window,
 };
-pub use targeting::{
-    ABSENT, Batch, Column, ColumnRequest, ColumnType, TargetingDeployment, TargetingPlan,
-};
+pub use targeting::{ABSENT, Batch, Column, ColumnRequest, ColumnType, TargetingDeployment, TargetingPlan};
 
 /// One of the three kinds of decision that a plugin makes. A plugin serves exactly one gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,10 +58,7 @@ impl std::str::FromStr for Gate {
     type Err = UnknownGate;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Gate::ALL
-            .into_iter()
-            .find(|gate| gate.as_str() == text)
-            .ok_or_else(|| UnknownGate(text.to_owned()))
+        Gate::ALL.into_iter().find(|gate| gate.as_str() == text).ok_or_else(|| UnknownGate(text.to_owned()))
     }
 }
 
@@ -101,34 +95,22 @@ pub struct Fact {
 impl Fact {
     /// A fact whose value is a text.
     pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Value::Text(value.into()),
-        }
+        Self { name: name.into(), value: Value::Text(value.into()) }
     }
 
     /// A fact whose value is a whole number.
     pub fn integer(name: impl Into<String>, value: i64) -> Self {
-        Self {
-            name: name.into(),
-            value: Value::Integer(value),
-        }
+        Self { name: name.into(), value: Value::Integer(value) }
     }
 
     /// A fact whose value is true or false.
     pub fn boolean(name: impl Into<String>, value: bool) -> Self {
-        Self {
-            name: name.into(),
-            value: Value::Boolean(value),
-        }
+        Self { name: name.into(), value: Value::Boolean(value) }
     }
 
     /// A fact whose value is a list of texts.
     pub fn texts(name: impl Into<String>, values: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Value::Texts(values),
-        }
+        Self { name: name.into(), value: Value::Texts(values) }
     }
 }
 
@@ -144,10 +126,7 @@ pub struct Reason {
 impl Reason {
     /// A reason from its two parts.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -220,19 +199,13 @@ mod tests {
     #[test]
     fn the_recorded_form_is_stable() {
         let fact = serde_json::to_value(Fact::texts("bundle.models", vec!["a1".into()])).unwrap();
-        assert_eq!(
-            fact,
-            serde_json::json!({"name": "bundle.models", "value": {"texts": ["a1"]}})
-        );
+        assert_eq!(fact, serde_json::json!({"name": "bundle.models", "value": {"texts": ["a1"]}}));
         let denied = AuthorizationDecision::Deny(Reason::new("role-missing", "no"));
         assert_eq!(
             serde_json::to_value(&denied).unwrap(),
             serde_json::json!({"deny": {"code": "role-missing", "message": "no"}})
         );
         let back = RollbackAction::RollBack(Extent::FailedDevices);
-        assert_eq!(
-            serde_json::to_value(back).unwrap(),
-            serde_json::json!({"roll_back": "failed_devices"})
-        );
+        assert_eq!(serde_json::to_value(back).unwrap(), serde_json::json!({"roll_back": "failed_devices"}));
     }
 }

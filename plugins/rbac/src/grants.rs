@@ -5,27 +5,29 @@ use std::collections::BTreeSet;
 use kernex_sdk::selector::{MAX_REQUIREMENTS, MAX_VALUES};
 use kernex_sdk::{Diagnostic, Fact, Facts, Operator, Requirement, Value};
 
+use crate::words::{Asked, ByWord};
+
 /// A set of actions, made for asking whether it contains one.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     everything: bool,
-    nouns: BTreeSet<String>,
-    actions: BTreeSet<String>,
+    nouns: ByWord<()>,
+    actions: ByWord<()>,
 }
 
 impl Grants {
     /// Parses grants. What is wrong with them is added to the diagnostics, with `pointer` as the
     /// place of the list.
     pub(crate) fn parse(grants: &[String], pointer: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut set = Self::default();
+        let (mut everything, mut nouns, mut actions) = (false, BTreeSet::new(), BTreeSet::new());
         for (index, grant) in grants.iter().enumerate() {
             match grant.split_once(':') {
-                None if grant == "*" => set.everything = true,
+                None if grant == "*" => everything = true,
                 Some((noun, "*")) if is_word(noun) => {
-                    set.nouns.insert(noun.to_owned());
+                    nouns.insert(noun.to_owned());
                 }
                 Some((noun, verb)) if is_word(noun) && is_word(verb) => {
-                    set.actions.insert(grant.clone());
+                    actions.insert(grant.clone());
                 }
                 Some(_) | None => diagnostics.push(Diagnostic::new(
                     format!("{pointer}/{index}"),
@@ -33,13 +35,12 @@ impl Grants {
                 )),
             }
         }
-        set
+        let set = |words: BTreeSet<String>| ByWord::new(words.into_iter().map(|word| (word, ())));
+        Self { everything, nouns: set(nouns), actions: set(actions) }
     }
 
-    pub(crate) fn contain(&self, action: &str) -> bool {
-        self.everything
-            || self.actions.contains(action)
-            || action.split_once(':').is_some_and(|(noun, _)| self.nouns.contains(noun))
+    pub(crate) fn contain(&self, asked: Asked<'_>) -> bool {
+        self.everything || self.actions.get(asked.action).is_some() || self.nouns.get(asked.noun).is_some()
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod grants;
 mod settings;
-
-use std::collections::BTreeMap;
+mod words;
 
 use kernex_sdk::authorization::{Decision, Principal, PrincipalKind, Request, Resource, Visible};
 use kernex_sdk::{Authorization, Diagnostic, Facts, Operator, Plugin, Reason, Requirement};
 
 use grants::Grants;
 pub use settings::{Granted, Role, Settings};
+use words::{Asked, ByWord, Word};
 
 /// The kind of resource that a role's `devices` selector narrows.
 const DEVICE: &str = "device";
@@ -19,7 +19,7 @@ const OWNER: &str = "owner";
 /// The configured plugin.
 #[derive(Debug)]
 pub struct Rbac {
-    roles: BTreeMap<String, Allowed>,
+    roles: ByWord<Allowed>,
     device: Grants,
     anonymous: Grants,
     self_service: Grants,
@@ -43,28 +43,33 @@ impl Plugin for Rbac {
         let device = grants("/device/grants", &settings.device.grants);
         let anonymous = grants("/anonymous/grants", &settings.anonymous.grants);
         let self_service = grants("/self_service", &settings.self_service);
-        let mut roles = BTreeMap::new();
+        let mut roles = Vec::new();
         for (name, role) in settings.roles {
             let escaped = name.replace('~', "~0").replace('/', "~1");
             let grants = grants(&format!("/roles/{escaped}/grants"), &role.grants);
             let devices = role.devices.map(|selector| selector.0).unwrap_or_default();
-            roles.insert(name, Allowed { grants, devices });
+            roles.push((name, Allowed { grants, devices }));
         }
-        if diagnostics.is_empty() { Ok(Self { roles, device, anonymous, self_service }) } else { Err(diagnostics) }
+        if diagnostics.is_empty() {
+            Ok(Self { roles: ByWord::new(roles), device, anonymous, self_service })
+        } else {
+            Err(diagnostics)
+        }
     }
 }
 
 impl Authorization for Rbac {
     fn check(&self, request: &Request) -> Decision {
         let (principal, action, resource) = (&request.principal, &request.action, &request.resource);
+        let asked = Asked::of(action);
         let allowed = match principal.kind {
             PrincipalKind::User => {
-                self.role_allows(principal, action, resource)
-                    || (self.self_service.contain(action) && is_own(principal, resource))
+                self.role_allows(principal, asked, resource)
+                    || (self.self_service.contain(asked) && is_own(principal, resource))
             }
-            PrincipalKind::Service => self.role_allows(principal, action, resource),
+            PrincipalKind::Service => self.role_allows(principal, asked, resource),
             PrincipalKind::Device => {
-                if !self.device.contain(action) {
+                if !self.device.contain(asked) {
                     return missing(action);
                 }
                 if resource.id.as_ref().is_some_and(|id| *id != principal.id) {
@@ -75,20 +80,21 @@ impl Authorization for Rbac {
                 }
                 true
             }
-            PrincipalKind::Anonymous => self.anonymous.contain(action),
+            PrincipalKind::Anonymous => self.anonymous.contain(asked),
         };
         if allowed { Decision::Allow } else { missing(action) }
     }
 
     fn scope(&self, principal: &Principal, action: &str, resource_kind: &str) -> Visible {
+        let asked = Asked::of(action);
         let nothing = || Visible::Nothing(lacking(action));
         match principal.kind {
             PrincipalKind::User | PrincipalKind::Service => {}
-            PrincipalKind::Anonymous if self.anonymous.contain(action) => return Visible::All,
+            PrincipalKind::Anonymous if self.anonymous.contain(asked) => return Visible::All,
             PrincipalKind::Anonymous | PrincipalKind::Device => return nothing(),
         }
         let mut seen: Option<Vec<Requirement>> = None;
-        for allowed in self.granting(principal, action) {
+        for allowed in self.granting(principal, asked) {
             if resource_kind != DEVICE || allowed.devices.is_empty() {
                 return Visible::All;
             }
@@ -100,7 +106,7 @@ impl Authorization for Rbac {
         if let Some(selector) = seen {
             return Visible::Matching(selector);
         }
-        if principal.kind == PrincipalKind::User && self.self_service.contain(action) {
+        if principal.kind == PrincipalKind::User && self.self_service.contain(asked) {
             let own =
                 Requirement { key: OWNER.to_owned(), operator: Operator::Equals, values: vec![principal.id.clone()] };
             return Visible::Matching(vec![own]);
@@ -112,18 +118,18 @@ impl Authorization for Rbac {
 impl Rbac {
     /// The principal's roles that grant the action. A role that the settings do not know grants
     /// nothing.
-    fn granting(&self, principal: &Principal, action: &str) -> impl Iterator<Item = &Allowed> {
+    fn granting(&self, principal: &Principal, asked: Asked<'_>) -> impl Iterator<Item = &Allowed> {
         principal
             .roles
             .iter()
-            .filter_map(|role| self.roles.get(role))
-            .filter(move |allowed| allowed.grants.contain(action))
+            .filter_map(|role| self.roles.get(Word::of(role)))
+            .filter(move |allowed| allowed.grants.contain(asked))
     }
 
-    fn role_allows(&self, principal: &Principal, action: &str, resource: &Resource) -> bool {
+    fn role_allows(&self, principal: &Principal, asked: Asked<'_>, resource: &Resource) -> bool {
         // A device that does not exist yet has no labels to compare.
         let narrowed = resource.kind == DEVICE && resource.id.is_some();
-        self.granting(principal, action).any(|allowed| !narrowed || grants::hold(&allowed.devices, &resource.facts))
+        self.granting(principal, asked).any(|allowed| !narrowed || grants::hold(&allowed.devices, &resource.facts))
     }
 }
 

@@ -2,8 +2,7 @@
 
 use kernex_engine::{Policy, PrepareError};
 use kernex_model::policy::{
-    AuthorizationDecision, BatchBuilder, Counts, Diagnostic, Gate, Permission, Reason,
-    RollbackAction, Value, Visible,
+    AuthorizationDecision, BatchBuilder, Counts, Diagnostic, Gate, Permission, Reason, RollbackAction, Value, Visible,
 };
 use kernex_tests::guests::engine;
 
@@ -65,9 +64,8 @@ fn rbac_answers_a_batch_in_order() {
 #[test]
 fn rbac_narrows_lists() {
     let policy = bundled("rbac");
-    let scope = |roles: &[&str]| {
-        policy.scope(&questions::principal(roles), "device:list", "device", &[]).outcome.unwrap()
-    };
+    let scope =
+        |roles: &[&str]| policy.scope(&questions::principal(roles), "device:list", "device", &[]).outcome.unwrap();
     assert_eq!(scope(&["viewer"]), Visible::All);
     assert!(matches!(scope(&[]), Visible::Nothing(reason) if reason.code == "role-missing"));
 }

@@ -1,7 +1,7 @@
 //! The same question gets the same answer for the same fuel, however often and in whatever batches.
 
 use kernex_model::policy::{Batch, Column, Gate, TargetingDeployment, TargetingPlan};
-use kernex_tests::guests::{engine, misbehaving};
+use kernex_tests::guests::{engine, misbehaving, misbehaving_anew};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -36,9 +36,8 @@ fn device() -> impl Strategy<Value = Device> {
         cell(&["lab", "bench", "field"]),
         cell(&["yes"]),
     );
-    (any::<u64>(), cells).prop_map(|(hash, (name, version, model, site, frozen))| {
-        (hash, vec![name, version, model, site, frozen])
-    })
+    (any::<u64>(), cells)
+        .prop_map(|(hash, (name, version, model, site, frozen))| (hash, vec![name, version, model, site, frozen]))
 }
 
 fn batch(devices: &[Device]) -> Batch {
@@ -96,7 +95,7 @@ fn the_same_question_costs_the_same_fuel() {
         let run = policy.check(std::slice::from_ref(&request), &[]);
         assert_eq!((&run.outcome, run.fuel), (&first.outcome, first.fuel));
     }
-    let again = misbehaving(Gate::Authorization, "none");
+    let again = misbehaving_anew(Gate::Authorization, "none");
     let run = again.check(std::slice::from_ref(&request), &[]);
     assert_eq!((&run.outcome, run.fuel), (&first.outcome, first.fuel));
     assert_eq!(again.plugin_digest(), policy.plugin_digest());
@@ -114,9 +113,8 @@ fn a_fault_costs_the_same_fuel_too() {
 
 #[test]
 fn a_large_batch_fits_within_the_limits() {
-    let devices: Vec<Device> = (0..50_000)
-        .map(|hash| (hash, vec![Some("os"), Some("1.5.0"), Some("a1"), Some("field"), None]))
-        .collect();
+    let devices: Vec<Device> =
+        (0..50_000).map(|hash| (hash, vec![Some("os"), Some("1.5.0"), Some("a1"), Some("field"), None])).collect();
     let classes = classes(&questions::deployment(), &devices);
     let early = classes.iter().filter(|class| **class == 2).count();
     assert_eq!(early, 6_250);

@@ -6,7 +6,7 @@ use kernex_tests::guests::misbehaving;
 use super::questions;
 
 /// The faults of every function of every gate, by the function's name.
-fn faults(decide: &str) -> Vec<(&'static str, Option<Fault>)> {
+fn faults(decide: &'static str) -> Vec<(&'static str, Option<Fault>)> {
     let authorization = misbehaving(Gate::Authorization, decide);
     let targeting = misbehaving(Gate::Targeting, decide);
     let rollback = misbehaving(Gate::Rollback, decide);
@@ -27,7 +27,7 @@ fn faults(decide: &str) -> Vec<(&'static str, Option<Fault>)> {
 }
 
 /// Every function of every gate gives the fault with this code, and serves on afterwards.
-fn every_gate_gives(decide: &str, code: &str) {
+fn every_gate_gives(decide: &'static str, code: &str) {
     for (function, fault) in faults(decide) {
         let fault = fault.unwrap_or_else(|| panic!("{function} did not fail"));
         assert_eq!(fault.code(), code, "{function}: {fault}");

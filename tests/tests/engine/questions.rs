@@ -1,8 +1,8 @@
 //! Questions to ask of any policy.
 
 use kernex_model::policy::{
-    AuthorizationRequest, Batch, Column, Counts, Fact, PolicyPrincipal, PrincipalKind, Resource,
-    RollbackRequest, TargetingDeployment, TargetingPlan, Window,
+    AuthorizationRequest, Batch, Column, Counts, Fact, PolicyPrincipal, PrincipalKind, Resource, RollbackRequest,
+    TargetingDeployment, TargetingPlan, Window,
 };
 
 pub fn principal(roles: &[&str]) -> PolicyPrincipal {
@@ -47,11 +47,7 @@ pub fn plan() -> TargetingPlan {
 }
 
 pub fn batch(devices: u64) -> Batch {
-    Batch {
-        device_hashes: (0..devices).collect(),
-        dictionary: Vec::new(),
-        columns: Vec::<Column>::new(),
-    }
+    Batch { device_hashes: (0..devices).collect(), dictionary: Vec::new(), columns: Vec::<Column>::new() }
 }
 
 pub fn window(in_wave: Counts) -> Window {

@@ -2,13 +2,35 @@
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, Instance};
 
 use super::bindings::exports::kernex::policy::authorization as wit;
 use super::output::{self, bad};
 use super::types;
 use crate::sandbox::Sandbox;
 
-pub(crate) use wit::{Guest, GuestIndices as Indices};
+/// Full name of the interface.
+const INTERFACE: &str = "kernex:policy/authorization@1.0.0";
+
+type CheckParams<'a> = (&'a [wit::Request<'a>],);
+type CheckResults = (Vec<wit::Decision>,);
+type ScopeParams<'a> = (wit::Principal<'a>, &'a str, &'a str);
+type ScopeResults = (wit::Visible,);
+
+/// Where the functions are in a component, their types checked.
+pub(crate) struct Exports {
+    check: ComponentExportIndex,
+    scope: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
+        Ok(Self {
+            check: super::checked::<CheckParams<'_>, CheckResults>(store, instance, INTERFACE, "check")?,
+            scope: super::checked::<ScopeParams<'_>, ScopeResults>(store, instance, INTERFACE, "scope")?,
+        })
+    }
+}
 
 /// First step for a request: its lists.
 struct Lists<'a> {
@@ -26,15 +48,19 @@ struct Facts<'a> {
 }
 
 pub(crate) fn check(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     requests: &[model::AuthorizationRequest],
 ) -> wasmtime::Result<Result<Vec<model::AuthorizationDecision>, Fault>> {
     let lists: Vec<Lists<'_>> = requests.iter().map(lists).collect();
     let facts: Vec<Facts<'_>> = requests.iter().zip(&lists).map(|(it, lists)| facts(it, lists)).collect();
     let parts = requests.iter().zip(&lists).zip(&facts);
     let records: Vec<wit::Request<'_>> = parts.map(|((request, lists), facts)| record(request, lists, facts)).collect();
-    let decisions = guest.call_check(store, &records)?;
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `check` against the same types.
+    let function = unsafe { super::function::<CheckParams<'_>, CheckResults>(store, instance, &exports.check)? };
+    let (decisions,) = function.call(store, (&records,))?;
     if decisions.len() != requests.len() {
         return Ok(bad(format!("{} decisions on {} requests", decisions.len(), requests.len())));
     }
@@ -42,8 +68,9 @@ pub(crate) fn check(
 }
 
 pub(crate) fn scope(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     principal: &model::PolicyPrincipal,
     action: &str,
     resource_kind: &str,
@@ -52,7 +79,10 @@ pub(crate) fn scope(
     let lists = super::text_lists(&principal.facts);
     let facts = super::facts(&principal.facts, &lists);
     let principal = self::principal(principal, &roles, &facts);
-    let visible = guest.call_scope(store, principal, action, resource_kind)?;
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `scope` against the same types.
+    let function = unsafe { super::function::<ScopeParams<'_>, ScopeResults>(store, instance, &exports.scope)? };
+    let (visible,) = function.call(store, (principal, action, resource_kind))?;
     Ok(match visible {
         wit::Visible::All => Ok(model::Visible::All),
         wit::Visible::Matching(selector) => output::selector(selector).map(model::Visible::Matching),

@@ -2,19 +2,42 @@
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, Instance};
 
 use super::bindings::exports::kernex::policy::rollback as wit;
 use super::output::{self, bad};
 use crate::sandbox::Sandbox;
 
-pub(crate) use wit::{Guest, GuestIndices as Indices};
+/// Full name of the interface.
+const INTERFACE: &str = "kernex:policy/rollback@1.0.0";
+
+type JudgeParams<'a> = (wit::Window<'a>, &'a [u8]);
+type JudgeResults = (wit::Outcome,);
+type PermitParams<'a> = (wit::RollbackRequest<'a>,);
+type PermitResults = (wit::Permission,);
+
+/// Where the functions are in a component, their types checked.
+pub(crate) struct Exports {
+    judge: ComponentExportIndex,
+    permit: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
+        Ok(Self {
+            judge: super::checked::<JudgeParams<'_>, JudgeResults>(store, instance, INTERFACE, "judge")?,
+            permit: super::checked::<PermitParams<'_>, PermitResults>(store, instance, INTERFACE, "permit")?,
+        })
+    }
+}
 
 /// Size of the state that is kept between two verdicts, in bytes.
 const STATE_BYTES: usize = 4 << 10;
 
 pub(crate) fn judge(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     window: &model::Window,
     state: &[u8],
 ) -> wasmtime::Result<Result<model::RollbackOutcome, Fault>> {
@@ -32,12 +55,17 @@ pub(crate) fn judge(
         overall: counts(window.overall),
         failures: &failures,
     };
-    guest.call_judge(store, window, state).map(outcome)
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `judge` against the same types.
+    let function = unsafe { super::function::<JudgeParams<'_>, JudgeResults>(store, instance, &exports.judge)? };
+    let (found,) = function.call(store, (window, state))?;
+    Ok(outcome(found))
 }
 
 pub(crate) fn permit(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     request: &model::RollbackRequest,
 ) -> wasmtime::Result<Result<model::Permission, Fault>> {
     let lists = super::text_lists(&request.facts);
@@ -48,7 +76,11 @@ pub(crate) fn permit(
         to_bundle: &request.to_bundle,
         facts: &facts,
     };
-    Ok(match guest.call_permit(store, request)? {
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `permit` against the same types.
+    let function = unsafe { super::function::<PermitParams<'_>, PermitResults>(store, instance, &exports.permit)? };
+    let (permission,) = function.call(store, (request,))?;
+    Ok(match permission {
         wit::Permission::Permitted => Ok(model::Permission::Permitted),
         wit::Permission::Refused(reason) => output::reason(reason).map(model::Permission::Refused),
     })

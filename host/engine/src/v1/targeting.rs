@@ -4,12 +4,35 @@ use std::collections::HashSet;
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, Instance};
 
 use super::bindings::exports::kernex::policy::targeting as wit;
 use super::output::{self, KEY_BYTES, NAME_BYTES, bad, bounded};
+use super::types;
 use crate::sandbox::Sandbox;
 
-pub(crate) use wit::{Guest, GuestIndices as Indices};
+/// Full name of the interface.
+const INTERFACE: &str = "kernex:policy/targeting@1.0.0";
+
+type SurveyParams<'a> = (wit::Deployment<'a>,);
+type SurveyResults = (Result<wit::Plan, wit::Reason>,);
+type ClassifyParams<'a> = (wit::Deployment<'a>, wit::Batch<'a>);
+type ClassifyResults = (Vec<u16>,);
+
+/// Where the functions are in a component, their types checked.
+pub(crate) struct Exports {
+    survey: ComponentExportIndex,
+    classify: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
+        Ok(Self {
+            survey: super::checked::<SurveyParams<'_>, SurveyResults>(store, instance, INTERFACE, "survey")?,
+            classify: super::checked::<ClassifyParams<'_>, ClassifyResults>(store, instance, INTERFACE, "classify")?,
+        })
+    }
+}
 
 /// Waves of a plan.
 const WAVES: usize = 64;
@@ -19,16 +42,18 @@ const EXCLUSIONS: usize = 64;
 const COLUMNS: usize = 16;
 
 pub(crate) fn survey(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     deployment: &model::TargetingDeployment,
 ) -> wasmtime::Result<Result<Result<model::TargetingPlan, model::Reason>, Fault>> {
     let lists = super::text_lists(&deployment.facts);
     let facts = super::facts(&deployment.facts, &lists);
-    let answer = guest.call_survey(
-        store,
-        wit::Deployment { id: &deployment.id, facts: &facts, created_at_ms: deployment.created_at_ms },
-    )?;
+    let deployment = record(deployment, &facts);
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `survey` against the same types.
+    let function = unsafe { super::function::<SurveyParams<'_>, SurveyResults>(store, instance, &exports.survey)? };
+    let (answer,) = function.call(store, (deployment,))?;
     Ok(match answer {
         Ok(found) => plan(found).map(Ok),
         Err(reason) => output::reason(reason).map(Err),
@@ -36,8 +61,9 @@ pub(crate) fn survey(
 }
 
 pub(crate) fn classify(
-    guest: &Guest,
+    exports: &Exports,
     store: &mut Store<Sandbox>,
+    instance: &Instance,
     deployment: &model::TargetingDeployment,
     plan: &model::TargetingPlan,
     batch: &model::Batch,
@@ -46,11 +72,13 @@ pub(crate) fn classify(
     let facts = super::facts(&deployment.facts, &lists);
     let dictionary = super::texts(&batch.dictionary);
     let columns: Vec<wit::Column<'_>> = batch.columns.iter().map(column).collect();
-    let classes = guest.call_classify(
-        store,
-        wit::Deployment { id: &deployment.id, facts: &facts, created_at_ms: deployment.created_at_ms },
-        wit::Batch { device_hashes: &batch.device_hashes, dictionary: &dictionary, columns: &columns },
-    )?;
+    let deployment = record(deployment, &facts);
+    let input = wit::Batch { device_hashes: &batch.device_hashes, dictionary: &dictionary, columns: &columns };
+    #[expect(unsafe_code, reason = "see `function`")]
+    // SAFETY: `Exports::find` has checked `classify` against the same types.
+    let function =
+        unsafe { super::function::<ClassifyParams<'_>, ClassifyResults>(store, instance, &exports.classify)? };
+    let (classes,) = function.call(store, (deployment, input))?;
     let devices = batch.device_hashes.len();
     if classes.len() != devices {
         return Ok(bad(format!("{} classes for {devices} devices", classes.len())));
@@ -60,6 +88,10 @@ pub(crate) fn classify(
         Some(class) => Ok(bad(format!("class {class} of a plan that has {count}"))),
         None => Ok(Ok(classes)),
     }
+}
+
+fn record<'a>(deployment: &'a model::TargetingDeployment, facts: &'a [types::Fact<'a>]) -> wit::Deployment<'a> {
+    wit::Deployment { id: &deployment.id, facts, created_at_ms: deployment.created_at_ms }
 }
 
 fn column(column: &model::Column) -> wit::Column<'_> {

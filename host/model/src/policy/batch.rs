@@ -16,9 +16,7 @@ impl<'a> BatchBuilder<'a> {
     /// A builder for the columns of a plan, with room for `devices` rows.
     #[must_use]
     pub fn new(requests: &'a [ColumnRequest], devices: usize) -> Self {
-        let columns = requests
-            .iter()
-            .map(|request| empty_column(request.column_type, devices));
+        let columns = requests.iter().map(|request| empty_column(request.column_type, devices));
         Self {
             requests,
             batch: Batch {
@@ -79,11 +77,7 @@ fn empty_column(column_type: ColumnType, devices: usize) -> Column {
 
 /// The number of a text in the dictionary. Numbers follow the order of appearance, so that equal
 /// devices give equal bytes and a recorded batch replays.
-fn number_of(
-    text: String,
-    numbers: &mut HashMap<String, u32>,
-    dictionary: &mut Vec<String>,
-) -> u32 {
+fn number_of(text: String, numbers: &mut HashMap<String, u32>, dictionary: &mut Vec<String>) -> u32 {
     if let Some(number) = numbers.get(&text) {
         return *number;
     }
@@ -106,9 +100,7 @@ fn written_out(value: &Value) -> Option<String> {
 fn whole(value: Option<&Value>) -> i64 {
     match value {
         Some(Value::Integer(number)) => *number,
-        Some(Value::Text(_) | Value::Real(_) | Value::Boolean(_) | Value::Texts(_)) | None => {
-            Column::NO_INTEGER
-        }
+        Some(Value::Text(_) | Value::Real(_) | Value::Boolean(_) | Value::Texts(_)) | None => Column::NO_INTEGER,
     }
 }
 
@@ -123,9 +115,7 @@ fn real(value: Option<&Value>) -> f64 {
 fn truth(value: Option<&Value>) -> u8 {
     match value {
         Some(Value::Boolean(truth)) => u8::from(*truth),
-        Some(Value::Text(_) | Value::Integer(_) | Value::Real(_) | Value::Texts(_)) | None => {
-            Column::NO_BOOLEAN
-        }
+        Some(Value::Text(_) | Value::Integer(_) | Value::Real(_) | Value::Texts(_)) | None => Column::NO_BOOLEAN,
     }
 }
 
@@ -140,10 +130,7 @@ mod tests {
             ("load", ColumnType::Reals),
             ("docked", ColumnType::Booleans),
         ]
-        .map(|(fact, column_type)| ColumnRequest {
-            fact: fact.into(),
-            column_type,
-        })
+        .map(|(fact, column_type)| ColumnRequest { fact: fact.into(), column_type })
         .into()
     }
 
@@ -164,13 +151,8 @@ mod tests {
         assert_eq!(batch.device_hashes, [7, 8, 9]);
         assert_eq!(batch.dictionary, ["a1"]);
         assert_eq!(batch.columns[0], Column::Texts(vec![0, 0, ABSENT]));
-        assert_eq!(
-            batch.columns[1],
-            Column::Integers(vec![4, Column::NO_INTEGER, Column::NO_INTEGER])
-        );
-        let Column::Reals(loads) = &batch.columns[2] else {
-            panic!("{batch:?}")
-        };
+        assert_eq!(batch.columns[1], Column::Integers(vec![4, Column::NO_INTEGER, Column::NO_INTEGER]));
+        let Column::Reals(loads) = &batch.columns[2] else { panic!("{batch:?}") };
         assert!(loads[0] == 4.0 && loads[1].is_nan() && loads[2].is_nan());
         assert_eq!(batch.columns[3], Column::Booleans(vec![1, 2, 2]));
     }

@@ -61,9 +61,9 @@ impl Mischief {
                 black_box(deeper(black_box(1)));
             }
             Self::Allocate => {
-                let mut kept = Vec::new();
+                let mut kept: Vec<Vec<u8>> = Vec::new();
                 loop {
-                    kept.push(black_box(vec![1_u8; 1 << 20]));
+                    kept.push(black_box(Vec::with_capacity(1 << 20)));
                 }
             }
             Self::Chatty => {
