@@ -114,6 +114,11 @@ fn config(limits: Limits) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model(true)
+        // What no plugin needs is not there to be attacked.
+        .wasm_threads(false)
+        .wasm_memory64(false)
+        .wasm_exceptions(false)
+        .wasm_gc(false)
         .concurrency_support(false)
         .consume_fuel(true)
         .operator_cost(operator_cost())

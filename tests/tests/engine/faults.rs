@@ -1,7 +1,11 @@
 //! Whatever a plugin does wrong in a decision is a fault of the right kind, and the engine goes on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kernex_engine::{Engine, Limits};
 use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate};
-use kernex_tests::guests::misbehaving;
+use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
 use super::questions;
 
@@ -126,4 +130,29 @@ fn a_faulting_policy_does_not_disturb_others_that_run_beside_it() {
             assert!(run.outcome.is_ok(), "{run:?}");
         }
     });
+}
+
+#[test]
+fn a_host_without_room_is_to_blame_itself() {
+    let engine = Engine::new(Limits { concurrent_instances: 1, ..Limits::default() }).unwrap();
+    let prepare = |settings: &str| engine.prepare(MISBEHAVING, Gate::Authorization, settings).unwrap();
+    let (good, busy) = (prepare("{}"), prepare(r#"{"decide": "loop"}"#));
+    let request = questions::request(&[], "device:read");
+    let (seen, until) = (AtomicBool::new(false), Instant::now() + Duration::from_secs(30));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !seen.load(Ordering::Relaxed) && Instant::now() < until {
+                let _ = busy.check(std::slice::from_ref(&request), &[]);
+            }
+        });
+        while !seen.load(Ordering::Relaxed) && Instant::now() < until {
+            if let Err(fault) = good.check(std::slice::from_ref(&request), &[]).outcome {
+                assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
+                assert_eq!(fault.blame(), Blame::Host);
+                seen.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    assert!(seen.load(Ordering::Relaxed), "one instance was never in the other's way");
+    assert!(good.check(std::slice::from_ref(&request), &[]).outcome.is_ok());
 }
