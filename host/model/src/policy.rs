@@ -4,7 +4,6 @@
 //! their JSON form is stable: names in snake_case, a variant with content as `{"name": content}`.
 
 mod authorization;
-mod batch;
 mod fault;
 mod rollback;
 mod targeting;
@@ -14,7 +13,6 @@ use serde::{Deserialize, Serialize};
 pub use authorization::{
     AuthorizationDecision, AuthorizationRequest, PolicyPrincipal, PrincipalKind, Resource, Visible,
 };
-pub use batch::BatchBuilder;
 pub use fault::{Blame, Fault};
 pub use rollback::{
     Counts, Extent, FailureSample, Permission, RollbackAction, RollbackOutcome, RollbackRequest, Window,

@@ -2,7 +2,8 @@
 
 use kernex_engine::{Policy, PrepareError};
 use kernex_model::policy::{
-    AuthorizationDecision, BatchBuilder, Counts, Diagnostic, Gate, Permission, Reason, RollbackAction, Value, Visible,
+    AuthorizationDecision, Batch, Column, ColumnRequest, Counts, Diagnostic, Gate, Permission, Reason, RollbackAction,
+    Visible,
 };
 use kernex_tests::guests::engine;
 
@@ -76,18 +77,18 @@ fn rings_plan_and_classify() {
     let deployment = questions::deployment();
     let plan = policy.survey(&deployment, &[]).outcome.unwrap().unwrap();
     assert_eq!(plan.waves, ["canary", "early", "half", "all"]);
-    let [model, name] = ["a1", "os"].map(|text| Value::Text(text.to_owned()));
-    let mut builder = BatchBuilder::new(&plan.columns, 5);
-    for (hash, version) in [(7, "1.0.0"), (1_000, "1.0.0"), (5_000, "1.0.0"), (7, "2.0.0"), (7, "3.0.0")] {
-        let version = Value::Text(version.to_owned());
-        builder.push(hash, |fact| match fact {
-            "model" => Some(&model),
-            "bundle.name" => Some(&name),
-            "bundle.version" => Some(&version),
-            _ => None,
-        });
-    }
-    let classes = policy.classify(&deployment, &plan, &builder.finish(), &[]).outcome.unwrap();
+    let versions = ["1.0.0", "1.0.0", "1.0.0", "2.0.0", "3.0.0"];
+    let mut dictionary = vec!["a1".to_owned(), "os".to_owned()];
+    dictionary.extend(versions.map(ToOwned::to_owned));
+    let column = |request: &ColumnRequest| match request.fact.as_str() {
+        "model" => Column::Texts(vec![0; 5]),
+        "bundle.name" => Column::Texts(vec![1; 5]),
+        "bundle.version" => Column::Texts((2..7).collect()),
+        fact => panic!("rings asks for {fact}"),
+    };
+    let columns = plan.columns.iter().map(column).collect();
+    let batch = Batch { device_hashes: vec![7, 1_000, 5_000, 7, 7], dictionary, columns };
+    let classes = policy.classify(&deployment, &plan, &batch, &[]).outcome.unwrap();
     assert_eq!(classes[..3], [0, 2, 3]);
     let why = |class: u16| plan.exclusions[usize::from(class) - plan.waves.len()].code.as_str();
     assert_eq!([why(classes[3]), why(classes[4])], ["already-running", "downgrade"]);
