@@ -4,6 +4,7 @@
 //! settings are given to it, the configured instance is snapshotted, and every decision starts a
 //! fresh instance of that snapshot. Whatever a plugin does wrong comes back as a
 //! [`Fault`](kernex_model::policy::Fault), never as an error or a panic.
+#![forbid(unsafe_code)]
 
 mod compile;
 mod engine;

@@ -12,7 +12,7 @@ pub(crate) mod targeting;
 
 use kernex_model::policy as model;
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 
 use crate::run::LogLevel;
 use crate::sandbox::Sandbox;
@@ -55,29 +55,6 @@ where
     let index = instance.get_export_index(&mut *store, Some(&found), function).ok_or_else(missing)?;
     instance.get_typed_func::<P, R>(store, &index)?;
     Ok(index)
-}
-
-/// A function whose type was checked before: checking it again would cost more than the call of a
-/// small plugin.
-///
-/// # Safety
-///
-/// `index` comes from [`checked`] with the same `P` and `R` (lifetimes aside, which do not appear in
-/// the component's types), on an instance of the same component.
-#[expect(unsafe_code, reason = "the type is checked once, when the policy is prepared")]
-unsafe fn function<P, R>(
-    store: &mut Store<Sandbox>,
-    instance: &Instance,
-    index: &ComponentExportIndex,
-) -> wasmtime::Result<TypedFunc<P, R>>
-where
-    P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
-{
-    let function =
-        instance.get_func(store, index).ok_or_else(|| wasmtime::format_err!("an export of the component is gone"))?;
-    // SAFETY: the caller has had this export of the same component checked against these types.
-    Ok(unsafe { TypedFunc::new_unchecked(function) })
 }
 
 impl types::Host for Sandbox {}

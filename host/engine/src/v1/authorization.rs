@@ -17,7 +17,7 @@ type CheckResults = (Vec<wit::Decision>,);
 type ScopeParams<'a> = (wit::Principal<'a>, &'a str, &'a str);
 type ScopeResults = (wit::Visible,);
 
-/// Where the functions are in a component, their types checked.
+/// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
     check: ComponentExportIndex,
     scope: ComponentExportIndex,
@@ -57,9 +57,7 @@ pub(crate) fn check(
     let facts: Vec<Facts<'_>> = requests.iter().zip(&lists).map(|(it, lists)| facts(it, lists)).collect();
     let parts = requests.iter().zip(&lists).zip(&facts);
     let records: Vec<wit::Request<'_>> = parts.map(|((request, lists), facts)| record(request, lists, facts)).collect();
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `check` against the same types.
-    let function = unsafe { super::function::<CheckParams<'_>, CheckResults>(store, instance, &exports.check)? };
+    let function = instance.get_typed_func::<CheckParams<'_>, CheckResults>(&mut *store, &exports.check)?;
     let (decisions,) = function.call(store, (&records,))?;
     if decisions.len() != requests.len() {
         return Ok(bad(format!("{} decisions on {} requests", decisions.len(), requests.len())));
@@ -79,9 +77,7 @@ pub(crate) fn scope(
     let lists = super::text_lists(&principal.facts);
     let facts = super::facts(&principal.facts, &lists);
     let principal = self::principal(principal, &roles, &facts);
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `scope` against the same types.
-    let function = unsafe { super::function::<ScopeParams<'_>, ScopeResults>(store, instance, &exports.scope)? };
+    let function = instance.get_typed_func::<ScopeParams<'_>, ScopeResults>(&mut *store, &exports.scope)?;
     let (visible,) = function.call(store, (principal, action, resource_kind))?;
     Ok(match visible {
         wit::Visible::All => Ok(model::Visible::All),

@@ -16,7 +16,7 @@ type JudgeResults = (wit::Outcome,);
 type PermitParams<'a> = (wit::RollbackRequest<'a>,);
 type PermitResults = (wit::Permission,);
 
-/// Where the functions are in a component, their types checked.
+/// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
     judge: ComponentExportIndex,
     permit: ComponentExportIndex,
@@ -55,9 +55,7 @@ pub(crate) fn judge(
         overall: counts(window.overall),
         failures: &failures,
     };
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `judge` against the same types.
-    let function = unsafe { super::function::<JudgeParams<'_>, JudgeResults>(store, instance, &exports.judge)? };
+    let function = instance.get_typed_func::<JudgeParams<'_>, JudgeResults>(&mut *store, &exports.judge)?;
     let (found,) = function.call(store, (window, state))?;
     Ok(outcome(found))
 }
@@ -76,9 +74,7 @@ pub(crate) fn permit(
         to_bundle: &request.to_bundle,
         facts: &facts,
     };
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `permit` against the same types.
-    let function = unsafe { super::function::<PermitParams<'_>, PermitResults>(store, instance, &exports.permit)? };
+    let function = instance.get_typed_func::<PermitParams<'_>, PermitResults>(&mut *store, &exports.permit)?;
     let (permission,) = function.call(store, (request,))?;
     Ok(match permission {
         wit::Permission::Permitted => Ok(model::Permission::Permitted),

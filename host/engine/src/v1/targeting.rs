@@ -19,7 +19,7 @@ type SurveyResults = (Result<wit::Plan, wit::Reason>,);
 type ClassifyParams<'a> = (wit::Deployment<'a>, wit::Batch<'a>);
 type ClassifyResults = (Vec<u16>,);
 
-/// Where the functions are in a component, their types checked.
+/// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
     survey: ComponentExportIndex,
     classify: ComponentExportIndex,
@@ -50,9 +50,7 @@ pub(crate) fn survey(
     let lists = super::text_lists(&deployment.facts);
     let facts = super::facts(&deployment.facts, &lists);
     let deployment = record(deployment, &facts);
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `survey` against the same types.
-    let function = unsafe { super::function::<SurveyParams<'_>, SurveyResults>(store, instance, &exports.survey)? };
+    let function = instance.get_typed_func::<SurveyParams<'_>, SurveyResults>(&mut *store, &exports.survey)?;
     let (answer,) = function.call(store, (deployment,))?;
     Ok(match answer {
         Ok(found) => plan(found).map(Ok),
@@ -74,10 +72,7 @@ pub(crate) fn classify(
     let columns: Vec<wit::Column<'_>> = batch.columns.iter().map(column).collect();
     let deployment = record(deployment, &facts);
     let input = wit::Batch { device_hashes: &batch.device_hashes, dictionary: &dictionary, columns: &columns };
-    #[expect(unsafe_code, reason = "see `function`")]
-    // SAFETY: `Exports::find` has checked `classify` against the same types.
-    let function =
-        unsafe { super::function::<ClassifyParams<'_>, ClassifyResults>(store, instance, &exports.classify)? };
+    let function = instance.get_typed_func::<ClassifyParams<'_>, ClassifyResults>(&mut *store, &exports.classify)?;
     let (classes,) = function.call(store, (deployment, input))?;
     let devices = batch.device_hashes.len();
     if classes.len() != devices {
