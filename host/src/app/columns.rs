@@ -42,8 +42,8 @@ pub(super) fn columns(devices: &[Device], requests: &[ColumnRequest], device_has
                     .zip(&names)
                     .map(|(device, bundle)| {
                         let bundle = bundle.as_ref().map(|(name, version)| (name, version));
-                        let texts = DeviceAttributes { device, bundle }.texts(&request.fact);
-                        texts.map_or(ABSENT, |texts| dictionary.number(texts.join(",")))
+                        let attributes = DeviceAttributes { device, bundle };
+                        attributes.texts(&request.fact).map_or(ABSENT, |texts| dictionary.number(texts.join(",")))
                     })
                     .collect(),
             ),
