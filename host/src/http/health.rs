@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
 
-/// Health and public keys.
+/// ServerHealth and public keys.
 pub struct HealthApi {
     app: Arc<App>,
 }
@@ -26,14 +26,14 @@ impl HealthApi {
 
 /// How the server is.
 #[derive(Debug, Object)]
-struct Health {
+struct ServerHealth {
     /// `ok`
     status: String,
     /// The program's version.
     version: String,
 }
 
-impl Health {
+impl ServerHealth {
     fn ok() -> Self {
         Self { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
@@ -43,20 +43,20 @@ impl Health {
 impl HealthApi {
     /// Whether the process answers
     #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
-    async fn get_liveness(&self) -> Json<Health> {
-        Json(Health::ok())
+    async fn get_liveness(&self) -> Json<ServerHealth> {
+        Json(ServerHealth::ok())
     }
 
     /// Whether requests can be served
     ///
     /// 503 where the database does not answer.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
-    async fn get_readiness(&self) -> Result<Json<Health>, Problem> {
+    async fn get_readiness(&self) -> Result<Json<ServerHealth>, Problem> {
         self.app.store.ping().await.map_err(|error| {
             tracing::warn!(%error, "not ready");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the database does not answer")
         })?;
-        Ok(Json(Health::ok()))
+        Ok(Json(ServerHealth::ok()))
     }
 
     /// The public keys of access tokens (RFC 7517)
