@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
 
-/// ServerHealth and public keys.
+/// Health and public keys.
 pub struct HealthApi {
     app: Arc<App>,
 }
