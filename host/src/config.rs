@@ -107,7 +107,7 @@ pub struct Bundles {
 
 impl Default for Bundles {
     fn default() -> Self {
-        Self { url: None, max_bytes: 8 * 1024 * 1024 * 1024 }
+        Self { url: None, max_bytes: 4 * 1024 * 1024 * 1024 }
     }
 }
 

@@ -96,7 +96,10 @@ impl NewBundle {
             return Err(AppError::TooLarge { limit_bytes });
         }
         let Some(signature) = &self.signature else { return Ok(()) };
-        if signature.is_empty() || signature.len() > MAX_SIGNATURE_BYTES || !signature.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        if signature.is_empty()
+            || signature.len() > MAX_SIGNATURE_BYTES
+            || !signature.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+        {
             let detail = format!("a signature is printable ASCII of 1 to {MAX_SIGNATURE_BYTES} bytes");
             return Err(AppError::field("invalid-signature", "X-Bundle-Signature", detail));
         }
@@ -105,7 +108,8 @@ impl NewBundle {
 
     /// Whether the content cannot be that of `existing`, as far as the client announced it.
     fn differs_from(&self, existing: &Bundle) -> bool {
-        self.size.is_some_and(|size| size != existing.size) || self.sha256.is_some_and(|digest| digest != existing.sha256)
+        self.size.is_some_and(|size| size != existing.size)
+            || self.sha256.is_some_and(|digest| digest != existing.sha256)
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -114,7 +118,10 @@ impl NewBundle {
 }
 
 fn bundle_exists(existing: &Bundle) -> AppError {
-    AppError::conflict("bundle-exists", format!("{} {} exists with other content, as {}", existing.name, existing.version, existing.id))
+    AppError::conflict(
+        "bundle-exists",
+        format!("{} {} exists with other content, as {}", existing.name, existing.version, existing.id),
+    )
 }
 
 impl App {
@@ -136,7 +143,10 @@ impl App {
             return Err(bundle_exists(&existing));
         }
         if self.bundle_names.is_full() {
-            return Err(AppError::conflict("too-many-bundles", format!("there are {MAX_BUNDLES} bundles; no more can be kept")));
+            return Err(AppError::conflict(
+                "too-many-bundles",
+                format!("there are {MAX_BUNDLES} bundles; no more can be kept"),
+            ));
         }
         let received = self.storage.receive(self.context.ulid(), body).await?;
         if let Err(error) = verify(&new, &received) {
@@ -167,7 +177,8 @@ impl App {
             created_at: self.context.now(),
             revision: 1,
         };
-        let detail = serde_json::json!({ "name": bundle.name, "version": bundle.version, "sha256": sha256, "size": size });
+        let detail =
+            serde_json::json!({ "name": bundle.name, "version": bundle.version, "sha256": sha256, "size": size });
         let mut changes = grant.on(bundle.id).changes(Some(detail));
         changes.create(&bundle);
         let error = match self.store.commit(changes).await {

@@ -74,7 +74,11 @@ impl DeviceEdit {
             }
         }
         if edited.labels.len() > MAX_LABELS {
-            return Err(AppError::field("too-many-labels", "/labels", format!("a device has at most {MAX_LABELS} labels")));
+            return Err(AppError::field(
+                "too-many-labels",
+                "/labels",
+                format!("a device has at most {MAX_LABELS} labels"),
+            ));
         }
         Ok(edited)
     }
@@ -85,7 +89,9 @@ impl DeviceEdit {
 pub fn device_facts(device: &Device, bundle: Option<(&BundleName, &BundleVersion)>) -> Vec<Fact> {
     let mut facts: Vec<Fact> = device.model.iter().map(|model| Fact::text("model", model.as_str())).collect();
     facts.extend(device.labels.iter().map(|(key, value)| Fact::text(key.as_str(), value.as_str())));
-    facts.extend(device.facts.iter().map(|(name, value)| Fact { name: format!("fact.{name}"), value: value.to_policy() }));
+    facts.extend(
+        device.facts.iter().map(|(name, value)| Fact { name: format!("fact.{name}"), value: value.to_policy() }),
+    );
     if let Some((name, version)) = bundle {
         facts.push(Fact::text("bundle.name", name.as_str()));
         facts.push(Fact::text("bundle.version", version.as_str()));
@@ -104,7 +110,12 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
-    pub async fn list_devices(&self, caller: &Caller, query: &DeviceQuery, page: Page) -> Result<Listed<Device>, AppError> {
+    pub async fn list_devices(
+        &self,
+        caller: &Caller,
+        query: &DeviceQuery,
+        page: Page,
+    ) -> Result<Listed<Device>, AppError> {
         self.gatekeeper.authorize(caller, Action::DeviceList, KIND, None, Vec::new())?;
         let scope = self.gatekeeper.scope(caller, Action::DeviceList, KIND)?;
         if scope == Scope::Nothing {
@@ -117,7 +128,9 @@ impl App {
             for device in &mut listed.items {
                 device.last_seen_at = self.fleet.last_seen(device.id);
             }
-            filling.take(listed, |device| query.seen_before.is_none_or(|moment| silent_since(device.last_seen_at, moment)));
+            filling.take(listed, |device| {
+                query.seen_before.is_none_or(|moment| silent_since(device.last_seen_at, moment))
+            });
         }
         Ok(filling.listed())
     }
@@ -135,7 +148,13 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, [`AppError::PreconditionRequired`], [`AppError::Stale`], too many labels.
-    pub async fn update_device(&self, caller: &Caller, id: DeviceId, revision: Option<u64>, edit: DeviceEdit) -> Result<Device, AppError> {
+    pub async fn update_device(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        revision: Option<u64>,
+        edit: DeviceEdit,
+    ) -> Result<Device, AppError> {
         let (grant, device) = self.device_in_scope(caller, Action::DeviceUpdate, id).await?;
         if revision.ok_or(AppError::PreconditionRequired)? != device.revision {
             return Err(AppError::Stale);
@@ -158,7 +177,12 @@ impl App {
     ///
     /// # Errors
     /// Denied; not found, also outside the caller's scope.
-    pub async fn list_device_bundles(&self, caller: &Caller, id: DeviceId, page: &Page) -> Result<Listed<BundleHistoryEntry>, AppError> {
+    pub async fn list_device_bundles(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        page: &Page,
+    ) -> Result<Listed<BundleHistoryEntry>, AppError> {
         self.device_in_scope(caller, Action::DeviceRead, id).await?;
         Ok(self.store.bundle_history(id, page).await?)
     }
@@ -168,7 +192,12 @@ impl App {
     ///
     /// # Errors
     /// Denied or not found.
-    pub(super) async fn device_in_scope(&self, caller: &Caller, action: Action, id: DeviceId) -> Result<(Grant, Device), AppError> {
+    pub(super) async fn device_in_scope(
+        &self,
+        caller: &Caller,
+        action: Action,
+        id: DeviceId,
+    ) -> Result<(Grant, Device), AppError> {
         // Read before the policy is asked, because the answer may depend on its labels.
         let device = self.store.device(id).await?;
         let facts = device.as_ref().map(|device| {
@@ -221,14 +250,19 @@ mod tests {
     }
 
     fn labels(pairs: &[(&str, Option<&str>)]) -> Edit<BTreeMap<LabelKey, Option<LabelValue>>> {
-        let parse = |(key, value): &(&str, Option<&str>)| (key.parse().expect("a key"), value.map(|value| value.parse().expect("a value")));
+        let parse = |(key, value): &(&str, Option<&str>)| {
+            (key.parse().expect("a key"), value.map(|value| value.parse().expect("a value")))
+        };
         Edit::Set(pairs.iter().map(parse).collect())
     }
 
     #[test]
     fn an_edit_is_a_merge_patch() {
         let before = device();
-        let edit = DeviceEdit { name: Edit::Keep, labels: labels(&[("channel", Some("beta")), ("legacy", None), ("gone", None)]) };
+        let edit = DeviceEdit {
+            name: Edit::Keep,
+            labels: labels(&[("channel", Some("beta")), ("legacy", None), ("gone", None)]),
+        };
         let after = edit.apply(&before).expect("within the limit");
         assert_eq!(serde_json::to_value(&after.labels).expect("labels"), serde_json::json!({ "channel": "beta" }));
         assert_eq!(after.name, before.name);
@@ -241,7 +275,8 @@ mod tests {
     fn labels_have_a_limit() {
         let keys: Vec<String> = (0..MAX_LABELS).map(|n| format!("k{n}")).collect();
         let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), Some("v"))).collect();
-        let edit = |pairs: &[(&str, Option<&str>)]| DeviceEdit { name: Edit::Keep, labels: labels(pairs) }.apply(&device());
+        let edit =
+            |pairs: &[(&str, Option<&str>)]| DeviceEdit { name: Edit::Keep, labels: labels(pairs) }.apply(&device());
         assert!(edit(&pairs[..MAX_LABELS - 2]).is_ok());
         assert!(matches!(edit(&pairs), Err(AppError::Invalid { code: "too-many-labels", .. })));
     }
@@ -249,7 +284,9 @@ mod tests {
     #[test]
     fn a_policy_is_told_of_a_device_by_the_keys_of_selectors() {
         let mut device = device();
-        device.facts.insert("os".parse().expect("a name"), kernex_model::attribute::FactValue::Text("linux".to_owned()));
+        device
+            .facts
+            .insert("os".parse().expect("a name"), kernex_model::attribute::FactValue::Text("linux".to_owned()));
         let named = ("gateway-os".parse().expect("a name"), "1.0.0".parse().expect("a version"));
         let bundle = Some((&named.0, &named.1));
         let facts = device_facts(&device, bundle);

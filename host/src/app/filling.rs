@@ -75,7 +75,9 @@ mod tests {
         loop {
             let mut filling = Filling::new(Page { limit, after });
             while let Some(page) = filling.wanted() {
-                let from = page.after.map_or(0, |after| places.iter().position(|place| *place == after).expect("a cursor we gave"));
+                let from = page
+                    .after
+                    .map_or(0, |after| places.iter().position(|place| *place == after).expect("a cursor we gave"));
                 let to = (from + usize::from(page.limit)).min(size);
                 filling.take(Listed { items: (from..to).collect(), next: (to < size).then(|| cursor(to)) }, shown);
             }
@@ -91,7 +93,12 @@ mod tests {
 
     #[test]
     fn every_shown_item_comes_once_and_in_order() {
-        for (shown, label) in [((|_| true) as fn(&usize) -> bool, "all"), (|n| n % 3 == 0, "a third"), (|n| *n == 777, "one"), (|_| false, "none")] {
+        for (shown, label) in [
+            ((|_| true) as fn(&usize) -> bool, "all"),
+            (|n| n % 3 == 0, "a third"),
+            (|n| *n == 777, "one"),
+            (|_| false, "none"),
+        ] {
             for limit in [1, 7, 100, 1_000] {
                 let all: Vec<usize> = read_all(1_000, limit, shown).concat();
                 assert_eq!(all, (0..1_000).filter(shown).collect::<Vec<_>>(), "{label}, {limit}");

@@ -57,7 +57,12 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
-    pub async fn list_audit_records(&self, caller: &Caller, query: &AuditQuery, page: Page) -> Result<Listed<AuditRecord>, AppError> {
+    pub async fn list_audit_records(
+        &self,
+        caller: &Caller,
+        query: &AuditQuery,
+        page: Page,
+    ) -> Result<Listed<AuditRecord>, AppError> {
         self.gatekeeper.authorize(caller, Action::AuditList, "audit", None, Vec::new())?;
         let filter = AuditFilter {
             principal: query.principal,
@@ -76,7 +81,12 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
-    pub async fn list_decisions(&self, caller: &Caller, query: &DecisionQuery, page: Page) -> Result<Listed<Decision>, AppError> {
+    pub async fn list_decisions(
+        &self,
+        caller: &Caller,
+        query: &DecisionQuery,
+        page: Page,
+    ) -> Result<Listed<Decision>, AppError> {
         self.gatekeeper.authorize(caller, Action::DecisionList, "decision", None, Vec::new())?;
         let filter = DecisionFilter {
             gate: query.gate,
@@ -116,7 +126,11 @@ impl App {
     /// Denied or not found.
     pub fn get_policy(&self, caller: &Caller, name: &PolicyName) -> Result<PolicyRevision, AppError> {
         self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
-        self.policies.revisions().into_iter().find(|revision| revision.name == *name).ok_or(AppError::NotFound("policy"))
+        self.policies
+            .revisions()
+            .into_iter()
+            .find(|revision| revision.name == *name)
+            .ok_or(AppError::NotFound("policy"))
     }
 
     /// The plugins that come with this program.

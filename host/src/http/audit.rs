@@ -52,7 +52,12 @@ impl AuditApi {
         cursor: CursorQuery,
     ) -> Result<Json<Listing<AuditRecord>>, Problem> {
         let page = page(limit, cursor)?;
-        let query = AuditQuery { principal: principal.0, resource: resource.0, resource_kind: resource_kind.0, action: action.0 };
+        let query = AuditQuery {
+            principal: principal.0,
+            resource: resource.0,
+            resource_kind: resource_kind.0,
+            action: action.0,
+        };
         Ok(Json(self.app.list_audit_records(&caller.0, &query, page).await?.into()))
     }
 }

@@ -107,7 +107,12 @@ impl BundleApi {
 
     /// List bundles, newest first
     #[oai(path = "/bundles", method = "get", operation_id = "list_bundles")]
-    async fn list_bundles(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Result<Json<Listing<Bundle>>, Problem> {
+    async fn list_bundles(
+        &self,
+        caller: Bearer,
+        limit: LimitQuery,
+        cursor: CursorQuery,
+    ) -> Result<Json<Listing<Bundle>>, Problem> {
         let page = page(limit, cursor)?;
         Ok(Json(self.app.list_bundles(&caller.0, &page).await?.into()))
     }
@@ -124,7 +129,12 @@ impl BundleApi {
     ///
     /// One range of bytes at a time, `If-Range` and `If-None-Match` are served, and HEAD as well.
     #[oai(path = "/bundles/:id/content", method = "get", operation_id = "download_bundle")]
-    async fn download_bundle(&self, caller: Bearer, id: Path<BundleId>, headers: &HeaderMap) -> Result<ContentAnswer, Problem> {
+    async fn download_bundle(
+        &self,
+        caller: Bearer,
+        id: Path<BundleId>,
+        headers: &HeaderMap,
+    ) -> Result<ContentAnswer, Problem> {
         let content = self.app.download_bundle(&caller.0, id.0).await?;
         content::answer(content, headers).await
     }
@@ -192,7 +202,11 @@ impl<'a> ApiExtractor<'a> for Stream {
         Some(MetaRequest { description: Some("The content."), content: vec![content], required: true })
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
         Ok(Self(<Body as FromRequest>::from_request(request, body).await?))
     }
 }

@@ -8,7 +8,9 @@ use kernex_model::digest::Digest;
 use poem::http::{HeaderMap, HeaderName, StatusCode, header};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
-use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{
+    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 
 use super::problem::Problem;
 use crate::app::AppError;
@@ -131,7 +133,8 @@ pub fn parse_repr_digest(text: &str) -> Result<Option<Digest>, Problem> {
         if algorithm != "sha-256" {
             continue;
         }
-        let bytes = value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).and_then(|text| BASE64.decode(text).ok());
+        let bytes =
+            value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).and_then(|text| BASE64.decode(text).ok());
         found = Some(Digest(bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(wrong)?));
     }
     Ok(found)
@@ -159,11 +162,22 @@ impl ApiResponse for ContentAnswer {
             content_type: "application/octet-stream",
             schema: MetaSchemaRef::Inline(Box::new(MetaSchema { format: Some("binary"), ..MetaSchema::new("string") })),
         };
-        let response = |status, description, content, headers| MetaResponse { description, status: Some(status), status_range: None, content, headers };
+        let response = |status, description, content, headers| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content,
+            headers,
+        };
         MetaResponses {
             responses: vec![
                 response(200, "The whole content, with its own media type.", vec![binary()], vec![etag(), digest()]),
-                response(206, "The part that `Range` asked for.", vec![binary()], vec![etag(), digest(), header("Content-Range", "Which part.")]),
+                response(
+                    206,
+                    "The part that `Range` asked for.",
+                    vec![binary()],
+                    vec![etag(), digest(), header("Content-Range", "Which part.")],
+                ),
                 response(304, "The client has it: `If-None-Match` names it.", Vec::new(), vec![etag()]),
             ],
         }
@@ -224,13 +238,17 @@ mod tests {
         assert!(matches!(of(&[(header::RANGE, "bytes=0-1")]), Ok(Wanted::Part(range)) if range == (0..2)));
         assert!(matches!(of(&[(header::RANGE, "bytes=100-")]), Err(AppError::RangeNotSatisfiable { size: 100 })));
         assert!(matches!(of(&[(header::RANGE, "bytes=0-1"), (header::RANGE, "bytes=5-6")]), Ok(Wanted::Whole)));
-        for (tag, same) in [(ETAG, true), ("W/\"abc\"", true), ("\"x\", \"abc\"", true), ("*", true), ("\"x\"", false)] {
+        for (tag, same) in [(ETAG, true), ("W/\"abc\"", true), ("\"x\", \"abc\"", true), ("*", true), ("\"x\"", false)]
+        {
             assert_eq!(matches!(of(&[(header::IF_NONE_MATCH, tag)]), Ok(Wanted::Nothing)), same, "{tag}");
         }
         assert!(matches!(of(&[(header::IF_NONE_MATCH, ETAG), (header::RANGE, "bytes=0-1")]), Ok(Wanted::Nothing)));
         assert!(matches!(of(&[(header::IF_RANGE, ETAG), (header::RANGE, "bytes=0-1")]), Ok(Wanted::Part(_))));
         for other in ["\"x\"", "W/\"abc\"", "Sat, 21 Nov 2026 15:00:00 GMT"] {
-            assert!(matches!(of(&[(header::IF_RANGE, other), (header::RANGE, "bytes=0-1")]), Ok(Wanted::Whole)), "{other}");
+            assert!(
+                matches!(of(&[(header::IF_RANGE, other), (header::RANGE, "bytes=0-1")]), Ok(Wanted::Whole)),
+                "{other}"
+            );
         }
         assert!(matches!(of(&[(header::IF_MATCH, "\"x\"")]), Err(AppError::Stale)));
         assert!(matches!(of(&[(header::IF_MATCH, ETAG)]), Ok(Wanted::Whole)));

@@ -33,7 +33,12 @@ impl DeviceBundleApi {
     /// One range of bytes at a time, `If-Range` and `If-None-Match` are served, and HEAD as well. A device
     /// whose present command does not name the bundle is refused.
     #[oai(path = "/bundles/:id/content", method = "get", operation_id = "download_bundle_as_device")]
-    async fn download_bundle_as_device(&self, caller: Bearer, id: Path<BundleId>, headers: &HeaderMap) -> Result<ContentAnswer, Problem> {
+    async fn download_bundle_as_device(
+        &self,
+        caller: Bearer,
+        id: Path<BundleId>,
+        headers: &HeaderMap,
+    ) -> Result<ContentAnswer, Problem> {
         let content = self.app.download_bundle_as_device(&caller.0, id.0).await?;
         content::answer(content, headers).await
     }

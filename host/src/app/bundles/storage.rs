@@ -181,7 +181,12 @@ impl BundleStorage {
             None => (remote(settings.url.as_deref().unwrap_or_default())?, None),
         };
         let storage = Self {
-            _claim: directory.as_deref().map(claim).transpose().map_err(|error| StorageError::from_io(&error))?.map(Arc::new),
+            _claim: directory
+                .as_deref()
+                .map(claim)
+                .transpose()
+                .map_err(|error| StorageError::from_io(&error))?
+                .map(Arc::new),
             part_bytes: if directory.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES },
             objects,
             directory,
@@ -274,7 +279,8 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let failed = |reason: String| StorageError::Setting { url: url.to_owned(), reason };
     let parsed = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
     // Credentials and regions come as AWS_…, GOOGLE_… and AZURE_… variables, as their own tools read them.
-    let (store, prefix) = object_store::parse_url_opts(&parsed, std::env::vars()).map_err(|error| failed(error.to_string()))?;
+    let (store, prefix) =
+        object_store::parse_url_opts(&parsed, std::env::vars()).map_err(|error| failed(error.to_string()))?;
     Ok(Arc::new(PrefixStore::new(store, prefix)))
 }
 

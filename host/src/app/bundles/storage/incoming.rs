@@ -62,7 +62,8 @@ impl Drop for Temporary {
             return;
         }
         // The caller went away in the middle. Without a runtime the process ends: the next start sweeps.
-        let mut left = Self { objects: self.objects.clone(), path: self.path.clone(), upload: self.upload.take(), gone: true };
+        let mut left =
+            Self { objects: self.objects.clone(), path: self.path.clone(), upload: self.upload.take(), gone: true };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { left.remove().await });
         }

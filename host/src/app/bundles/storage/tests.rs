@@ -56,7 +56,8 @@ fn content(bytes: usize) -> Vec<u8> {
 
 /// As a client sends it: in chunks that fit no part.
 fn chunks(content: &[u8]) -> impl Stream + use<> {
-    let chunks: Vec<io::Result<Bytes>> = content.chunks(70_001).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    let chunks: Vec<io::Result<Bytes>> =
+        content.chunks(70_001).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     stream::iter(chunks)
 }
 
@@ -109,11 +110,15 @@ async fn content_comes_back_from_an_object_store() {
 async fn a_url_names_the_place() {
     let (unused, directory) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
     let of = |url: String| StorageSettings { url: Some(url), ..settings(&unused) };
-    let storage = BundleStorage::open(&of(format!("file://{}", directory.path().display()))).await.expect("a directory");
+    let storage =
+        BundleStorage::open(&of(format!("file://{}", directory.path().display()))).await.expect("a directory");
     store_and_read(&storage).await;
     assert_eq!((files(&unused).len(), files(&directory).len()), (0, 1));
     for wrong in ["", "bundles", "ftp://nowhere"] {
-        assert!(matches!(BundleStorage::open(&of(wrong.to_owned())).await, Err(StorageError::Setting { .. })), "{wrong}");
+        assert!(
+            matches!(BundleStorage::open(&of(wrong.to_owned())).await, Err(StorageError::Setting { .. })),
+            "{wrong}"
+        );
     }
 }
 
@@ -134,7 +139,9 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 #[tokio::test]
 async fn a_client_that_drips_is_cut_off() {
     let directory = TempDir::new().expect("a directory");
-    let storage = BundleStorage::open(&StorageSettings { idle: Duration::from_millis(40), ..settings(&directory) }).await.expect("open");
+    let storage = BundleStorage::open(&StorageSettings { idle: Duration::from_millis(40), ..settings(&directory) })
+        .await
+        .expect("open");
     let drops = stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         Some((Ok(Bytes::from_static(b"x")), ()))
@@ -149,9 +156,11 @@ async fn an_upload_that_is_dropped_leaves_nothing() {
     let storage = BundleStorage::open(&StorageSettings::local(directory.path())).await.expect("an empty directory");
     let pulled = Arc::new(AtomicUsize::new(0));
     let seen = pulled.clone();
-    let start = chunks(&content(3 * MIB)).inspect(move |_| {
-        seen.fetch_add(1, Ordering::Relaxed);
-    }).chain(stream::pending());
+    let start = chunks(&content(3 * MIB))
+        .inspect(move |_| {
+            seen.fetch_add(1, Ordering::Relaxed);
+        })
+        .chain(stream::pending());
     let upload = tokio::spawn({
         let storage = storage.clone();
         async move { storage.receive(Ulid(1), start).await.map(drop) }
@@ -200,7 +209,8 @@ async fn a_command_beside_the_server_leaves_its_uploads_alone() {
 async fn the_limit_holds_to_the_byte() {
     let directory = TempDir::new().expect("a directory");
     let limit = MIB as u64 + 5;
-    let storage = BundleStorage::open(&StorageSettings { max_bundle_bytes: limit, ..settings(&directory) }).await.expect("open");
+    let storage =
+        BundleStorage::open(&StorageSettings { max_bundle_bytes: limit, ..settings(&directory) }).await.expect("open");
     let whole = content(MIB + 5);
     storage.receive(Ulid(1), chunks(&whole)).await.expect("just fits").remove().await;
     let larger = chunks(&whole).chain(chunks(b"x"));
