@@ -14,6 +14,10 @@ use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Gate, PolicyPrincipal, PrincipalKind, Resource,
 };
 
+/// The server's allocator, for everybody.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROLES: [(&str, &[&str]); 3] =
     [("viewer", &["device:read", "device:list"]), ("operator", &ACTIONS), ("admin", &ACTIONS)];
 const ACTIONS: [&str; 8] = [
