@@ -9,7 +9,7 @@ use kernex_model::device::{Device, DeviceStatus};
 use kernex_model::id::DeviceId;
 use kernex_model::name::{BundleName, BundleVersion, DeviceName};
 use kernex_model::policy::Fact;
-use kernex_model::report::{TimelineEntry, TimelineKind};
+use kernex_model::report::TimelineKind;
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
 use kernex_store::{DeviceFilter, Listed, Page};
@@ -166,7 +166,8 @@ impl App {
         let edited = Device { updated_at: self.context.now(), ..edited };
         let mut changes = grant.changes(Some(serde_json::json!({ "name": edited.name, "labels": edited.labels })));
         changes.update(&edited);
-        changes.put(&operator_entry(&edited, &grant));
+        let message = format!("{} edited its name or labels", caller.principal);
+        changes.put(&self.entry(id, TimelineKind::Operator, "edited", &message));
         self.store.commit(changes).await?;
         let edited = Device { revision: edited.revision + 1, ..edited };
         self.fleet.upsert(&edited);
@@ -215,20 +216,6 @@ impl App {
 
     fn with_presence(&self, device: Device) -> Device {
         Device { last_seen_at: self.fleet.last_seen(device.id), ..device }
-    }
-}
-
-/// What the timeline says about an operator's edit.
-fn operator_entry(device: &Device, grant: &Grant) -> TimelineEntry {
-    TimelineEntry {
-        device_id: device.id,
-        at: device.updated_at,
-        sequence: 0,
-        kind: TimelineKind::Operator,
-        code: "edited".to_owned(),
-        message: format!("{} edited its name or labels", grant.caller().principal),
-        deployment_id: None,
-        decision_id: None,
     }
 }
 

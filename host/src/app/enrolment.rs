@@ -273,7 +273,8 @@ impl App {
         }
     }
 
-    fn entry(&self, device_id: DeviceId, kind: TimelineKind, code: &str, message: &str) -> TimelineEntry {
+    /// One entry of a device's timeline, of this moment.
+    pub(super) fn entry(&self, device_id: DeviceId, kind: TimelineKind, code: &str, message: &str) -> TimelineEntry {
         // The low bits of an identifier tell entries of one millisecond apart.
         let sequence = (self.context.ulid().0 & u128::from(u32::MAX)) as u32;
         let (code, message) = (code.to_owned(), message.to_owned());

@@ -17,11 +17,11 @@ use crate::app::AppError;
 use crate::app::bundles::Content;
 
 /// RFC 9530: the digest of the whole content, also where a part of it is sent.
-pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// A bundle's content, or a part of it, or word that the client has it.
 #[derive(Debug)]
-pub struct ContentAnswer(Response);
+pub(super) struct ContentAnswer(Response);
 
 /// What of the content is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ enum Wanted {
 ///
 /// # Errors
 /// 412 where `If-Match` names other content, 416 where no byte of the range exists.
-pub async fn answer(content: Content, headers: &HeaderMap) -> Result<ContentAnswer, Problem> {
+pub(super) async fn answer(content: Content, headers: &HeaderMap) -> Result<ContentAnswer, Problem> {
     let bundle = &content.bundle;
     let etag = format!("\"{}\"", bundle.sha256);
     let head = Response::builder()
@@ -117,7 +117,7 @@ fn number(digits: &str) -> Option<u64> {
 
 /// A digest as `Repr-Digest` writes it.
 #[must_use]
-pub fn repr_digest(digest: &Digest) -> String {
+pub(super) fn repr_digest(digest: &Digest) -> String {
     format!("sha-256=:{}:", BASE64.encode(digest.0))
 }
 
@@ -125,7 +125,7 @@ pub fn repr_digest(digest: &Digest) -> String {
 ///
 /// # Errors
 /// A [`Problem`] where it is not written as RFC 9530 says.
-pub fn parse_repr_digest(text: &str) -> Result<Option<Digest>, Problem> {
+pub(super) fn parse_repr_digest(text: &str) -> Result<Option<Digest>, Problem> {
     let wrong = || Problem::parameter("Repr-Digest", "write `sha-256=:<the digest in base64>:`");
     let mut found = None;
     for member in text.split(',') {
