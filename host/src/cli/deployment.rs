@@ -157,20 +157,53 @@ async fn read(operator: &Operator, id: DeploymentId) -> Result<Shown, CliError> 
     Ok(operator.get(&format!("/api/v1/deployments/{id}")).await?)
 }
 
-/// Prints what changed, until the deployment is settled. The login is asked for each time, because a
+/// Prints what changes, and in the end how it all stands. The login is asked for each time, because a
 /// deployment may take longer than an access token lives.
 async fn follow(server: &Server, mut shown: Shown) -> Result<(), CliError> {
-    let mut last = describe(&shown);
     while !shown.settled {
         tokio::time::sleep(WATCH_INTERVAL).await;
-        shown = read(&server.operator().await?, shown.id).await?;
-        let now = describe(&shown);
-        if now != last {
-            print!("{now}");
-            last = now;
+        let now = read(&server.operator().await?, shown.id).await?;
+        let change = difference(&shown, &now);
+        if !change.is_empty() {
+            println!("{}  {change}", chrono::Local::now().format("%H:%M:%S"));
+        }
+        shown = now;
+    }
+    print!("{}", describe(&shown));
+    Ok(())
+}
+
+/// What is not as it was, in one line: the state with its reason, and the waves that moved.
+fn difference(before: &Shown, now: &Shown) -> String {
+    let mut parts = Vec::new();
+    if before.state != now.state {
+        let reason = now.reason.as_ref().map(|reason| format!(" because {}", reason.message)).unwrap_or_default();
+        parts.push(format!("{}{reason}", now.state.as_str()));
+    }
+    for (at, wave) in now.waves.iter().enumerate() {
+        let same = before.waves.get(at).is_some_and(|old| old.state == wave.state && old.counts == wave.counts);
+        if !same {
+            parts.push(format!("{} {}: {}", wave.name, wave.state_text(), wave.counts_text()));
         }
     }
-    Ok(())
+    parts.join(" | ")
+}
+
+impl ShownWave {
+    fn state_text(&self) -> &'static str {
+        match self.state {
+            WaveState::Waiting => "waiting",
+            WaveState::Open => "open",
+            WaveState::Passed => "passed",
+            WaveState::Failed => "failed",
+        }
+    }
+
+    fn counts_text(&self) -> String {
+        let counts = self.counts.iter().filter(|(_, count)| **count > 0);
+        let texts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
+        if texts.is_empty() { "no devices".to_owned() } else { texts.join(", ") }
+    }
 }
 
 fn describe(shown: &Shown) -> String {
@@ -179,19 +212,7 @@ fn describe(shown: &Shown) -> String {
         text.push_str(&format!("  because {} ({}, by {})\n", reason.message, reason.code, reason.by));
     }
     for wave in &shown.waves {
-        let state = match wave.state {
-            WaveState::Waiting => "waiting",
-            WaveState::Open => "open",
-            WaveState::Passed => "passed",
-            WaveState::Failed => "failed",
-        };
-        let counts: Vec<String> = wave
-            .counts
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(state, count)| format!("{count} {state}"))
-            .collect();
-        text.push_str(&format!("  wave {:<12} {state:<8} {}\n", wave.name, counts.join(", ")));
+        text.push_str(&format!("  wave {:<12} {:<8} {}\n", wave.name, wave.state_text(), wave.counts_text()));
     }
     for exclusion in &shown.exclusions {
         text.push_str(&format!(
@@ -219,6 +240,27 @@ mod tests {
             text.contains("rolling_back  two") && text.contains("3 of 5 failed (failure-share, by policy:guardian)")
         );
         assert!(text.contains("failed   3 failed, 2 verified\n"), "{text}");
+    }
+
+    #[test]
+    fn a_change_is_one_line() {
+        let shown = |state: &str, canary: u64| -> Shown {
+            serde_json::from_value(serde_json::json!({
+                "id": "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "name": "two", "state": state,
+                "reason": { "code": "c", "message": "so it is", "by": "host" },
+                "waves": [
+                    { "name": "canary", "state": "open", "counts": { "running": canary } },
+                    { "name": "all", "state": "waiting", "counts": { "queued": 5 } },
+                ],
+            }))
+            .expect("a deployment")
+        };
+        assert_eq!(difference(&shown("running", 1), &shown("running", 1)), "");
+        assert_eq!(difference(&shown("running", 1), &shown("running", 2)), "canary open: 2 running");
+        assert_eq!(
+            difference(&shown("running", 2), &shown("paused", 0)),
+            "paused because so it is | canary open: no devices"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Owns `serve`: the server in the foreground, from its log's set-up to the signal that ends it.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use tracing_subscriber::EnvFilter;
@@ -47,7 +48,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
 fn start_log(log: &Log) -> Result<(), CliError> {
     let filter =
         EnvFilter::try_new(&log.filter).map_err(|error| SettingsError::Invalid(format!("`log.filter`: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Pretty => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

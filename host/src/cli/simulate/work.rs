@@ -13,6 +13,16 @@ use super::roster::Running;
 use super::tally::Phase;
 use crate::cli::ApiError;
 
+/// How doing something ended.
+enum End {
+    /// It is done.
+    Done,
+    /// It did not work.
+    Failed(ReportedError),
+    /// The server has taken the command back; whatever it wants now comes with the next heartbeat.
+    Withdrawn,
+}
+
 /// Does what the command asks for, once. Asked again for the same attempt it only says again how that
 /// ended. Gives whether anything changed.
 pub(crate) async fn obey(device: &mut Device<'_>, token: &Token, command: &Command) -> Result<bool, ApiError> {
@@ -20,46 +30,54 @@ pub(crate) async fn obey(device: &mut Device<'_>, token: &Token, command: &Comma
     if let Some(last) = memory.ended(command.assignment_id, command.attempt) {
         return tell(device, token, last).await.map(|_| false);
     }
-    let ended = match (&command.bundle, &command.config) {
+    let end = match (&command.bundle, &command.config) {
         (Some(bundle), _) => install(device, token, command, bundle).await?,
         (None, Some(config)) => configure(device, token, command, config).await?,
-        (None, None) => Some(failure("empty-command", "the command names neither a bundle nor a config")),
+        (None, None) => failure("empty-command", "the command names neither a bundle nor a config"),
     };
     let tally = &device.world.tally;
-    let counter = match (&ended, command.kind) {
-        (Some(_), _) => &tally.failed,
-        (None, CommandKind::Install) => &tally.installed,
-        (None, CommandKind::Rollback) => &tally.rolled_back,
-        (None, CommandKind::Configure) => &tally.configured,
+    let (state, error, counter) = match (end, command.kind) {
+        (End::Withdrawn, _) => return Ok(false),
+        (End::Failed(error), _) => (ReportState::Failed, Some(error), &tally.failed),
+        (End::Done, CommandKind::Install) => (ReportState::Installed, None, &tally.installed),
+        (End::Done, CommandKind::Rollback) => (ReportState::Installed, None, &tally.rolled_back),
+        (End::Done, CommandKind::Configure) => (ReportState::Installed, None, &tally.configured),
     };
     counter.fetch_add(1, Ordering::Relaxed);
-    let state = if ended.is_some() { ReportState::Failed } else { ReportState::Installed };
-    let last = Report { error: ended, ..step(command, state) };
+    let last = Report { error, ..step(command, state) };
     // First remembered, then told: a device that is cut off in between must not install twice.
     device.world.roster.remember(device.number, |memory| memory.last = Some(last.clone()));
     tell(device, token, &last).await.map(|_| true)
 }
 
-/// `None` is success: the device runs the bundle from here on.
 async fn install(
     device: &mut Device<'_>,
     token: &Token,
     command: &Command,
     bundle: &CommandBundle,
-) -> Result<Option<ReportedError>, ApiError> {
+) -> Result<End, ApiError> {
     device.enter(Phase::Downloading);
-    tell(device, token, &step(command, ReportState::Downloading)).await?;
-    let (size, digest) = protocol::download(device.world, token, bundle).await?;
+    if !tell(device, token, &step(command, ReportState::Downloading)).await? {
+        return Ok(End::Withdrawn);
+    }
+    let (size, digest) = match protocol::download(device.world, token, bundle).await {
+        Ok(found) => found,
+        // Only the bundle of the present command may be had.
+        Err(error) if error.is(StatusCode::FORBIDDEN) => return Ok(End::Withdrawn),
+        Err(error) => return Err(error),
+    };
     if (size, digest) != (bundle.size, bundle.sha256) {
         let found = format!("{size} bytes with SHA-256 {digest} instead of {} with {}", bundle.size, bundle.sha256);
-        return Ok(Some(failure("digest-mismatch", &found)));
+        return Ok(failure("digest-mismatch", &found));
     }
     device.world.tally.bytes.fetch_add(size, Ordering::Relaxed);
     device.enter(Phase::Installing);
-    tell(device, token, &step(command, ReportState::Installing)).await?;
+    if !tell(device, token, &step(command, ReportState::Installing)).await? {
+        return Ok(End::Withdrawn);
+    }
     tokio::time::sleep(super::about(device.world.options.install)).await;
     if outcome::fails(&device.world.options, device.number, command) {
-        return Ok(Some(failure("boot-failed", "simulated: the new version did not come up, the old one is back")));
+        return Ok(failure("boot-failed", "simulated: the new version did not come up, the old one is back"));
     }
     let running = Running { id: bundle.id, version: bundle.version.clone() };
     device.world.roster.remember(device.number, |memory| {
@@ -67,7 +85,7 @@ async fn install(
         device.world.tally.runs(Some(before), Some(running.version.as_str()));
         memory.running = Some(running.clone());
     });
-    Ok(None)
+    Ok(End::Done)
 }
 
 async fn configure(
@@ -75,14 +93,16 @@ async fn configure(
     token: &Token,
     command: &Command,
     config: &CommandConfig,
-) -> Result<Option<ReportedError>, ApiError> {
+) -> Result<End, ApiError> {
     device.enter(Phase::Installing);
     if Digest::of(sorted(&config.document.0).to_string().as_bytes()) != config.sha256 {
-        return Ok(Some(failure("digest-mismatch", "the document does not have the digest that came with it")));
+        return Ok(failure("digest-mismatch", "the document does not have the digest that came with it"));
     }
-    tell(device, token, &step(command, ReportState::Installing)).await?;
+    if !tell(device, token, &step(command, ReportState::Installing)).await? {
+        return Ok(End::Withdrawn);
+    }
     device.world.roster.remember(device.number, |memory| memory.config_version = Some(config.version));
-    Ok(None)
+    Ok(End::Done)
 }
 
 /// The same JSON with the keys of every object in order, as digests are taken of it.
@@ -102,15 +122,16 @@ fn step(command: &Command, state: ReportState) -> Report {
     Report { assignment_id: command.assignment_id, attempt: command.attempt, state, progress: None, error: None }
 }
 
-fn failure(code: &str, message: &str) -> ReportedError {
-    ReportedError { code: code.to_owned(), message: message.to_owned() }
+fn failure(code: &str, message: &str) -> End {
+    End::Failed(ReportedError { code: code.to_owned(), message: message.to_owned() })
 }
 
-/// Reports. That an attempt has ended meanwhile (409) is the server's to know; the device goes on.
-async fn tell(device: &Device<'_>, token: &Token, report: &Report) -> Result<(), ApiError> {
+/// Reports. `false` where the attempt has ended meanwhile (409): that is the server's to know.
+async fn tell(device: &Device<'_>, token: &Token, report: &Report) -> Result<bool, ApiError> {
     match protocol::report(device.world, token, report).await {
-        Err(error) if error.is(StatusCode::CONFLICT) => Ok(()),
-        told => told,
+        Ok(()) => Ok(true),
+        Err(error) if error.is(StatusCode::CONFLICT) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
