@@ -27,8 +27,11 @@ lint: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # In the dev profile, whose dependencies are optimised too: another profile would build them all again.
-bench: setup
-	cargo bench --workspace --locked --profile dev --bench decision -- $(ARGS)
+# The heartbeat bench drives the real server with wrk.
+bench:
+	@.ci/setup wrk
+	cargo build --workspace --locked
+	cargo bench --workspace --locked --profile dev --bench decision --bench heartbeat
 
 # Installs what is missing: the compiler and target of rust-toolchain.toml, a C++ compiler, libclang.
 setup:
