@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use surrealdb::engine::any::Any;
 use surrealdb::engine::local::Db;
 use surrealdb::opt::auth::Root;
@@ -18,14 +19,21 @@ use crate::url::{StoreUrl, Sync};
 /// How long opening an embedded engine may take: it replays its log and closes with its last compaction.
 const OPEN_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long closing waits for queries and tasks that still hold the engine.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// One handle: a clone of `Surreal` would be a new session, dearer than a query.
+#[derive(Clone)]
 enum Handle {
     Embedded { db: Arc<Surreal<Db>>, datastore: Arc<Datastore> },
     Server(Arc<Surreal<Any>>),
 }
 
 pub(crate) struct Connection {
-    handle: Handle,
+    /// `None` once it was closed.
+    handle: RwLock<Option<Handle>>,
     limit: Duration,
 }
 
@@ -38,14 +46,15 @@ impl Connection {
             }
             StoreUrl::Server(address) => server(address, options).await?,
         };
-        Ok(Self { handle, limit: options.query_timeout })
+        Ok(Self { handle: RwLock::new(Some(handle)), limit: options.query_timeout })
     }
 
     /// Runs statements. The error of any one of them is the error of the whole.
     pub(crate) async fn query(&self, text: &str, variables: Variables) -> Result<IndexedResults, Failure> {
         let limit_ms = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
+        let handle = self.handle.read().clone().ok_or(Failure::Other(StoreError::Closed))?;
         let answer = async {
-            match &self.handle {
+            match &handle {
                 Handle::Embedded { db, .. } => db.query(text).bind(variables).await,
                 Handle::Server(db) => db.query(text).bind(variables).await,
             }
@@ -60,11 +69,22 @@ impl Connection {
         }
     }
 
-    /// Closes an embedded engine and waits until everything is on disk.
+    /// Closes an embedded engine, and waits until everything is on disk and its directory is free again.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        match &self.handle {
-            Handle::Embedded { datastore, .. } => {
-                datastore.shutdown().await.map_err(|error| StoreError::Database(error.to_string()))
+        let Some(handle) = self.handle.write().take() else { return Ok(()) };
+        match handle {
+            Handle::Embedded { db, datastore } => {
+                datastore.shutdown().await.map_err(|error| StoreError::Database(error.to_string()))?;
+                // The engine lets go of its directory when the last owner does; some end in the background.
+                drop(db);
+                let deadline = tokio::time::Instant::now() + CLOSE_LIMIT;
+                while Arc::strong_count(&datastore) > 1 && tokio::time::Instant::now() < deadline {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                if Arc::strong_count(&datastore) > 1 {
+                    tracing::warn!("the store is flushed, but something still holds its directory");
+                }
+                Ok(())
             }
             Handle::Server(_) => Ok(()),
         }

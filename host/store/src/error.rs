@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The database cannot be reached.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// The store was closed by this process.
+    #[error("the store is closed")]
+    Closed,
     /// The database refused or failed.
     #[error("the database failed: {0}")]
     Database(String),

@@ -1,7 +1,7 @@
 //! Opening and closing: what was committed is there again, and what cannot be opened says why.
 
 use super::*;
-use crate::{OpenError, Page};
+use crate::{OpenError, Page, StoreError};
 
 #[tokio::test]
 async fn what_was_committed_is_there_after_reopening() {
@@ -11,8 +11,10 @@ async fn what_was_committed_is_there_after_reopening() {
     make.create(&user(1, "ada", "ada@example.org"));
     store.commit(make).await.unwrap();
     store.ping().await.unwrap();
+    let clone = store.clone();
     store.close().await.unwrap();
-    drop(store);
+    store.close().await.unwrap();
+    assert_eq!(clone.ping().await, Err(StoreError::Closed));
 
     let store = disk(&folder).await;
     assert_eq!(store.migrations().up().await.unwrap(), 0);
@@ -35,7 +37,6 @@ async fn a_damaged_store_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let store = disk(&folder).await;
     store.close().await.unwrap();
-    drop(store);
     let path = folder.path().join("store");
     std::fs::write(path.join("CURRENT"), "MANIFEST-999999\n").unwrap();
     let url = format!("rocksdb://{}", path.display()).parse().unwrap();
