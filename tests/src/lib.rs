@@ -2,5 +2,4 @@
 #![forbid(unsafe_code)]
 
 pub mod guests;
-pub mod guests;
 pub mod harness;

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod document;
 pub mod id;
 pub mod name;
+pub mod plan;
 pub mod policy;
 pub mod principal;
 pub mod record;
