@@ -8,7 +8,7 @@ use kernex_model::id::{BundleId, DeploymentId};
 use kernex_model::name::{DeploymentName, Remark};
 use kernex_model::policy::Fact;
 use kernex_model::record::Decision;
-use kernex_model::selector::Selector;
+use kernex_model::selector::{MAX_REQUIREMENTS, Selector};
 use kernex_model::wave::{ExclusionCount, Wave};
 use kernex_store::{CommitError, DeploymentFilter, Listed, Page};
 use poem_openapi::types::Any;
@@ -16,7 +16,7 @@ use poem_openapi::types::Any;
 use super::execution::Work;
 use super::gatekeeper::Grant;
 use super::planning::queued;
-use super::{App, AppError, Caller};
+use super::{App, AppError, Caller, Scope};
 
 /// How often a step that a person asked for is tried again when the driver moved the deployment meanwhile.
 const MAX_TRIES: usize = 10;
@@ -92,6 +92,7 @@ impl App {
     /// As [`App::create_deployment`], and a conflict with the policy's own code where it refuses to plan.
     pub async fn preview_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Preview, AppError> {
         self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
+        let new = self.within_scope(caller, Action::DeploymentPreview, new)?;
         self.check_target(&new).await?;
         let draft = self.draft(caller, new);
         let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
@@ -114,6 +115,7 @@ impl App {
     /// policy that it names does not exist.
     pub async fn create_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Deployment, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
+        let new = self.within_scope(caller, Action::DeploymentCreate, new)?;
         self.check_target(&new).await?;
         let draft = self.draft(caller, new);
         let grant = grant.on(draft.id);
@@ -122,6 +124,23 @@ impl App {
         self.store.commit(changes).await?;
         self.wake_driver();
         Ok(draft)
+    }
+
+    /// A deployment reaches no device that its maker may not touch: what narrows the caller's roles narrows
+    /// the selector.
+    fn within_scope(&self, caller: &Caller, action: Action, new: NewDeployment) -> Result<NewDeployment, AppError> {
+        let selector = match self.gatekeeper.scope(caller, action, "device")? {
+            Scope::All => return Ok(new),
+            Scope::Matching(scope) => new.selector.clone().and(&scope),
+            Scope::Nothing => {
+                return Err(AppError::Forbidden { code: "no-device-in-scope", detail: "the caller may touch no device".to_owned() });
+            }
+        };
+        if selector.requirements().len() > MAX_REQUIREMENTS {
+            let detail = format!("together with what narrows the caller it has more than {MAX_REQUIREMENTS} requirements");
+            return Err(AppError::field("selector-too-long", "/selector", detail));
+        }
+        Ok(NewDeployment { selector, ..new })
     }
 
     async fn check_target(&self, new: &NewDeployment) -> Result<(), AppError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kernex_model::action::Action;
 use kernex_model::assignment::ReportEffect;
+use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision};
 use kernex_model::report::{Report, TimelineKind};
 use kernex_store::CommitError;
@@ -30,6 +31,10 @@ impl App {
     pub async fn report(&self, caller: &Caller, report: Report) -> Result<(), AppError> {
         let device = report.assignment_id.device;
         let grant = self.gatekeeper.authorize(caller, Action::DeviceReport, "device", Some(device.to_string()), Vec::new())?;
+        // Whatever a policy grants: nobody speaks for a device but the device.
+        if caller.principal != Principal::Device(device) {
+            return Err(AppError::not_a_device());
+        }
         let record = grant.record(Some(serde_json::json!({ "state": report.state, "attempt": report.attempt })));
         self.reports.submit(ReportJob { report, record }).await
     }
