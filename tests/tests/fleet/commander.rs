@@ -64,7 +64,8 @@ impl Commander {
     /// Waits until the deployment is in this state and nothing more happens to it by itself.
     pub async fn settled(&self, id: &str, state: &str) -> Answer {
         let mut last = None;
-        let wanted = eventually_within(PATIENCE, &format!("{id} is {state} and settled"), async || {
+        let what = format!("{id} is {state} and settled");
+        let wanted = eventually_within(PATIENCE, &what, async || {
             let deployment = self.deployment(id).await;
             let there = deployment["state"] == state && deployment["settled"] == true;
             last = Some(deployment.clone());
