@@ -10,11 +10,14 @@ use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
 use serde_json::Value;
 
-use super::misfit::explain;
+use super::misfit::{explain, locate};
 use super::problem::{FieldProblem, Problem};
 
 /// Longest JSON body, in bytes. Content that streams (bundles, plugins) has its own limits.
 pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+
+/// Longest body in which a fault is looked for by trying, in bytes.
+const MAX_SEARCHED_BYTES: usize = 16 * 1024;
 
 /// A JSON body. Unlike poem-openapi's own it answers which field is wrong, without what was in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,7 +49,7 @@ impl<T: ParseFromJSON> ParsePayload for Json<T> {
         match T::parse_from_json(Some(value)) {
             Ok(parsed) => Ok(Self(parsed)),
             // Parsing used the value up; the slow way is only for those who are wrong.
-            Err(error) => Err(misfit::<T>(&parse(&data)?, error.message()).into()),
+            Err(error) => Err(misfit::<T>(&parse(&data)?, data.len(), error.message()).into()),
         }
     }
 }
@@ -61,12 +64,15 @@ fn parse(data: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-fn misfit<T: Type>(value: &Value, message: &str) -> Problem {
+fn misfit<T: ParseFromJSON>(value: &Value, bytes: usize, message: &str) -> Problem {
     let mut registry = Registry::new();
     T::register(&mut registry);
     let mut errors = explain(&registry, &T::schema_ref(), value);
     if errors.is_empty() {
-        errors.push(FieldProblem { pointer: String::new(), detail: rule(message) });
+        let refusal = |value| T::parse_from_json(Some(value)).err().map(|error| error.message().to_owned());
+        let small = bytes <= MAX_SEARCHED_BYTES;
+        let pointer = if small { locate(&registry, &T::schema_ref(), value, &refusal) } else { String::new() };
+        errors.push(FieldProblem { pointer, detail: rule(message) });
     }
     let detail = match errors.as_slice() {
         [FieldProblem { pointer, detail }] if !pointer.is_empty() => format!("`{pointer}` {detail}"),

@@ -10,6 +10,12 @@ use super::problem::FieldProblem;
 pub(super) const MAX_ERRORS: usize = 16;
 /// How deep a body is compared.
 const MAX_DEPTH: usize = 32;
+/// How deep a broken rule is looked for that the schema does not tell.
+const MAX_LOCATED_DEPTH: usize = 4;
+/// Fields that are left out in turn on each level of that search.
+const MAX_LEFT_OUT: usize = 128;
+/// Bytes of a field's name that an answer repeats.
+const MAX_NAME_BYTES: usize = 64;
 
 /// Which parts of `value` break which rule of `schema`; empty where only a rule that the schema does not
 /// tell is broken.
@@ -23,6 +29,49 @@ pub(super) fn explain(registry: &Registry, schema: &MetaSchemaRef, value: &Value
     }
     search.found.truncate(MAX_ERRORS);
     search.found
+}
+
+/// Where in `value` a rule is broken that the schema does not tell, such as one over a map's keys: found by
+/// leaving things out until the refusal changes. `refusal` says why a body is refused.
+#[must_use]
+pub(super) fn locate(registry: &Registry, schema: &MetaSchemaRef, value: &Value, refusal: &dyn Fn(Value) -> Option<String>) -> String {
+    let original = refusal(value.clone());
+    let mut pointer = String::new();
+    let mut schema = resolve(registry, schema);
+    for _ in 0..MAX_LOCATED_DEPTH {
+        let Some(fields) = value.pointer(&pointer).and_then(Value::as_object) else { break };
+        let declared = schema.iter().flat_map(|schema| &schema.properties).map(|(name, _)| *name);
+        let mut names: Vec<&str> = declared.filter(|name| fields.contains_key(*name)).collect();
+        names.extend(fields.keys().map(String::as_str).filter(|name| schema.is_none_or(|schema| !schema.properties.iter().any(|(known, _)| known == name))));
+        let changes = |name: &&str| {
+            let mut without = value.clone();
+            without.pointer_mut(&pointer).and_then(Value::as_object_mut).and_then(|fields| fields.remove(*name));
+            refusal(without) != original
+        };
+        // Fields are read in their order. Without one that is required before it, the culprit is not reached
+        // either; so it is the last whose absence is noticed.
+        let Some(culprit) = names.into_iter().take(MAX_LEFT_OUT).filter(changes).last() else { break };
+        let below = schema.and_then(|schema| schema.properties.iter().find(|(name, _)| *name == culprit));
+        schema = below.and_then(|(_, below)| resolve(registry, below));
+        push(&mut pointer, culprit);
+    }
+    pointer
+}
+
+fn resolve<'a>(registry: &'a Registry, schema: &'a MetaSchemaRef) -> Option<&'a MetaSchema> {
+    match schema {
+        MetaSchemaRef::Reference(name) => registry.schemas.get(name),
+        MetaSchemaRef::Inline(schema) => match schema.all_of.first() {
+            Some(MetaSchemaRef::Reference(name)) => registry.schemas.get(name),
+            Some(MetaSchemaRef::Inline(_)) | None => Some(schema),
+        },
+    }
+}
+
+/// Goes one step down, as RFC 6901 writes it.
+fn push(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
 }
 
 struct Search<'a> {
@@ -139,13 +188,8 @@ impl Search<'_> {
 
     fn below(&mut self, pointer: &mut String, name: &str, look: impl FnOnce(&mut Self, &mut String)) {
         let length = pointer.len();
-        pointer.push('/');
-        // RFC 6901; a name is cut, because a client chose it.
-        pointer.extend(name.chars().take(64).flat_map(|c| match c {
-            '~' => "~0".chars().collect::<Vec<_>>(),
-            '/' => "~1".chars().collect(),
-            c => vec![c],
-        }));
+        // A name is cut where it is shown, because a client chose it.
+        push(pointer, name.get(..MAX_NAME_BYTES).unwrap_or(name));
         look(self, pointer);
         pointer.truncate(length);
     }
@@ -210,6 +254,37 @@ mod tests {
             (json!(["hunter2"]), "", "must be an object"),
         ] {
             assert_eq!(errors(&body), [(pointer.to_owned(), detail.to_owned())], "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_the_schema_does_not_tell_is_located() {
+        use kernex_model::attribute::{LabelKey, LabelValue};
+        use kernex_model::name::DeviceName;
+        use poem_openapi::types::ParseFromJSON as _;
+        #[derive(Debug, Object)]
+        struct Nested {
+            labels: std::collections::BTreeMap<LabelKey, LabelValue>,
+        }
+        #[derive(Debug, Object)]
+        struct Whole {
+            first: u32,
+            labels: std::collections::BTreeMap<LabelKey, LabelValue>,
+            name: Option<DeviceName>,
+            nested: Option<Nested>,
+            last: u32,
+        }
+        let mut registry = Registry::new();
+        Whole::register(&mut registry);
+        let refusal = |value: Value| Whole::parse_from_json(Some(value)).err().map(|error| error.message().to_owned());
+        for (change, pointer) in [
+            (json!({"labels": {"a": "b", "fact.os": "linux"}}), "/labels/fact.os"),
+            (json!({"name": "\u{1}"}), "/name"),
+            (json!({"nested": {"labels": {"model": "x"}}}), "/nested/labels/model"),
+        ] {
+            let mut body = json!({"first": 1, "labels": {"a": "b"}, "last": 2});
+            body.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            assert_eq!(locate(&registry, &Whole::schema_ref(), &body, &refusal), pointer);
         }
     }
 
