@@ -16,7 +16,8 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 
 use super::body::Json;
-use super::caller::Bearer;
+use super::caller::{Anyone, Bearer};
+use super::enrolment::{EnrolmentRequest, Welcome};
 use super::page::{CursorQuery, LimitQuery, Listing, page};
 use super::problem::Problem;
 use super::revision::{IfMatch, Tagged, tagged};
@@ -80,6 +81,14 @@ fn tagged_device(device: Device) -> Tagged<Device> {
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Devices")]
 impl DeviceApi {
+    /// Enrol a device
+    ///
+    /// The same key again is the same device (200). Whether it waits for an operator is the setting `admission`.
+    #[oai(path = "/devices", method = "post", operation_id = "enrol_device")]
+    async fn enrol_device(&self, caller: Anyone, body: Json<EnrolmentRequest>) -> Result<Welcome, Problem> {
+        Ok(self.app.enrol_device(&caller.0, body.0.into()).await?.into())
+    }
+
     /// List devices, in the order in which they enrolled
     ///
     /// Only those that the authorization policy lets the caller see. A page may be short and have a next one.

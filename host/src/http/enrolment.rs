@@ -38,7 +38,7 @@ impl EnrolmentApi {
 /// A device that comes.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
-struct EnrolmentRequest {
+pub(super) struct EnrolmentRequest {
     /// Its public key in PEM form (SubjectPublicKeyInfo): RSA of 2048 to 4096 bits, ECDSA on P-256, or Ed25519.
     #[oai(validator(max_length = 4096))]
     public_key: String,
@@ -52,6 +52,13 @@ struct EnrolmentRequest {
     /// What else it knows of itself.
     #[oai(default)]
     facts: Facts,
+}
+
+impl From<EnrolmentRequest> for Enrolment {
+    fn from(request: EnrolmentRequest) -> Self {
+        let EnrolmentRequest { public_key, key_id, name, model, facts } = request;
+        Self { public_key, key_id, name, model, facts }
+    }
 }
 
 /// A key to be admitted before its device comes.
@@ -98,7 +105,7 @@ enum Issued {
 }
 
 #[derive(ApiResponse)]
-enum Welcome {
+pub(super) enum Welcome {
     /// A new device.
     #[oai(status = 201)]
     New(
@@ -123,15 +130,6 @@ type Answer<T> = Result<T, Problem>;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Devices")]
 impl EnrolmentApi {
-    /// Enrol a device
-    ///
-    /// The same key again is the same device (200). Whether it waits for an operator is the setting `admission`.
-    #[oai(path = "/devices", method = "post", operation_id = "enrol_device")]
-    async fn enrol_device(&self, caller: Anyone, body: Json<EnrolmentRequest>) -> Answer<Welcome> {
-        let EnrolmentRequest { public_key, key_id, name, model, facts } = body.0;
-        Ok(self.app.enrol_device(&caller.0, Enrolment { public_key, key_id, name, model, facts }).await?.into())
-    }
-
     /// Admit a key before its device enrols
     #[oai(path = "/devices/preauthorize", method = "post", operation_id = "preauthorize_device")]
     async fn preauthorize_device(&self, caller: Bearer, body: Json<PreauthorizationRequest>) -> Answer<Welcome> {
