@@ -10,6 +10,7 @@ pub mod decision_log;
 pub mod deployments;
 pub mod devices;
 pub mod driver;
+pub mod enrolment;
 pub mod error;
 mod execution;
 mod filling;

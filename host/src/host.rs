@@ -201,7 +201,8 @@ impl Host {
         let workers = Workers::start(&app, inboxes, flush_interval);
         let stop = CancellationToken::new();
         let grace = Duration::from_secs(u64::from(settings.shutdown.grace_s));
-        let server = poem::Server::new_with_acceptor(http::listener::Limited::new(acceptor)).idle_timeout(CONNECTION_IDLE);
+        let server =
+            poem::Server::new_with_acceptor(http::listener::Limited::new(acceptor)).idle_timeout(CONNECTION_IDLE);
         let endpoint = http::endpoint(&app);
         let stopping = stop.clone();
         let server = tokio::spawn(async move {

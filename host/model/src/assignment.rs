@@ -94,17 +94,20 @@ impl AssignmentState {
     pub fn ended(self) -> bool {
         matches!(
             self,
-            Self::Verified | Self::Failed | Self::Rejected | Self::TimedOut | Self::Cancelled | Self::RolledBack | Self::RollbackFailed
+            Self::Verified
+                | Self::Failed
+                | Self::Rejected
+                | Self::TimedOut
+                | Self::Cancelled
+                | Self::RolledBack
+                | Self::RollbackFailed
         )
     }
 
     /// The device may have been touched: a rollback of the fleet sends it back.
     #[must_use]
     pub fn exposed(self) -> bool {
-        matches!(
-            self,
-            Self::Offered | Self::Running | Self::Installed | Self::Verified | Self::Failed | Self::TimedOut
-        )
+        matches!(self, Self::Offered | Self::Running | Self::Installed | Self::Verified | Self::Failed | Self::TimedOut)
     }
 
     /// On the way back, or at its end.
@@ -112,7 +115,11 @@ impl AssignmentState {
     pub fn going_back(self) -> bool {
         matches!(
             self,
-            Self::RollbackQueued | Self::RollbackOffered | Self::RollbackRunning | Self::RolledBack | Self::RollbackFailed
+            Self::RollbackQueued
+                | Self::RollbackOffered
+                | Self::RollbackRunning
+                | Self::RolledBack
+                | Self::RollbackFailed
         )
     }
 }
@@ -233,7 +240,11 @@ impl Assignment {
             AssignmentState::Running | AssignmentState::RollbackRunning => {
                 let message = format!("attempt {} was not ended within {} s", self.attempt, plan.attempt_timeout_s);
                 let error = ReportedError { code: error_code::TIMED_OUT.to_owned(), message };
-                let last = if self.state == AssignmentState::Running { AssignmentState::TimedOut } else { AssignmentState::RollbackFailed };
+                let last = if self.state == AssignmentState::Running {
+                    AssignmentState::TimedOut
+                } else {
+                    AssignmentState::RollbackFailed
+                };
                 Some(self.attempt_failed(error, last, now, plan))
             }
             _ => None,
@@ -269,7 +280,10 @@ impl Assignment {
         let changed = |assignment| Ok(ReportEffect::Changed(Box::new(assignment)));
         match (self.state, report.state) {
             (
-                AssignmentState::Offered | AssignmentState::RollbackOffered | AssignmentState::Running | AssignmentState::RollbackRunning,
+                AssignmentState::Offered
+                | AssignmentState::RollbackOffered
+                | AssignmentState::Running
+                | AssignmentState::RollbackRunning,
                 ReportState::Downloading | ReportState::Installing,
             ) => {
                 // Reports may arrive again, and out of order: progress only grows.
@@ -296,16 +310,21 @@ impl Assignment {
             (AssignmentState::Offered | AssignmentState::Running, ReportState::Failed) => {
                 changed(self.attempt_failed(report.error_or_default(), AssignmentState::Failed, now, plan))
             }
-            (AssignmentState::RollbackOffered | AssignmentState::RollbackRunning, ReportState::Failed | ReportState::Rejected) => {
-                changed(self.attempt_failed(report.error_or_default(), AssignmentState::RollbackFailed, now, plan))
-            }
+            (
+                AssignmentState::RollbackOffered | AssignmentState::RollbackRunning,
+                ReportState::Failed | ReportState::Rejected,
+            ) => changed(self.attempt_failed(report.error_or_default(), AssignmentState::RollbackFailed, now, plan)),
             // A device may find out while it soaks; there is no second attempt at what was installed.
-            (AssignmentState::Installed, ReportState::Failed) => changed(self.unhealthy(report.error_or_default(), now)),
+            (AssignmentState::Installed, ReportState::Failed) => {
+                changed(self.unhealthy(report.error_or_default(), now))
+            }
             (AssignmentState::Installed | AssignmentState::Verified, ReportState::Installed)
             | (AssignmentState::RolledBack, ReportState::Installed)
             | (AssignmentState::Rejected, ReportState::Rejected)
             | (AssignmentState::Failed, ReportState::Failed)
-            | (AssignmentState::RollbackFailed, ReportState::Failed | ReportState::Rejected) => Ok(ReportEffect::Repeated),
+            | (AssignmentState::RollbackFailed, ReportState::Failed | ReportState::Rejected) => {
+                Ok(ReportEffect::Repeated)
+            }
             // A failure report that already led to a retry is the same one, sent twice.
             (AssignmentState::Queued, ReportState::Failed)
             | (AssignmentState::RollbackQueued, ReportState::Failed | ReportState::Rejected)
@@ -347,7 +366,8 @@ impl Assignment {
             AssignmentState::RollbackQueued => AssignmentState::RollbackFailed,
             _ => return None,
         };
-        let error = ReportedError { code: error_code::DEVICE_RETIRED.to_owned(), message: "the device is retired".to_owned() };
+        let error =
+            ReportedError { code: error_code::DEVICE_RETIRED.to_owned(), message: "the device is retired".to_owned() };
         Some(Self { error: Some(error), ..self.moved(state, now, Timestamp::MAX) })
     }
 
@@ -364,8 +384,12 @@ impl Assignment {
             return None;
         }
         Some(match way {
-            Ok(()) => Self { failed_attempts: 0, progress: None, ..self.moved(AssignmentState::RollbackQueued, now, now) },
-            Err(error) => Self { error: Some(error), ..self.moved(AssignmentState::RollbackFailed, now, Timestamp::MAX) },
+            Ok(()) => {
+                Self { failed_attempts: 0, progress: None, ..self.moved(AssignmentState::RollbackQueued, now, now) }
+            }
+            Err(error) => {
+                Self { error: Some(error), ..self.moved(AssignmentState::RollbackFailed, now, Timestamp::MAX) }
+            }
         })
     }
 }

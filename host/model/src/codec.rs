@@ -39,17 +39,13 @@ macro_rules! text_codec {
                 Some(self)
             }
 
-            fn raw_element_iter<'a>(
-                &'a self,
-            ) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
                 Box::new(self.as_raw_value().into_iter())
             }
         }
 
         impl ::poem_openapi::types::ParseFromJSON for $name {
-            fn parse_from_json(
-                value: Option<::serde_json::Value>,
-            ) -> ::poem_openapi::types::ParseResult<Self> {
+            fn parse_from_json(value: Option<::serde_json::Value>) -> ::poem_openapi::types::ParseResult<Self> {
                 match value.unwrap_or_default() {
                     ::serde_json::Value::String(text) => {
                         text.parse().map_err(::poem_openapi::types::ParseError::custom)

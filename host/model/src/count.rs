@@ -112,7 +112,11 @@ impl StateCounts {
             verified: fit(self.verified),
             failed: fit(self.failed + self.rejected),
             timed_out: fit(self.timed_out),
-            rolled_back: fit(self.rollback_queued + self.rollback_offered + self.rollback_running + self.rolled_back + self.rollback_failed),
+            rolled_back: fit(self.rollback_queued
+                + self.rollback_offered
+                + self.rollback_running
+                + self.rolled_back
+                + self.rollback_failed),
         }
     }
 }

@@ -274,9 +274,16 @@ impl Deployment {
     ///
     /// # Errors
     /// From a draft, or where a rollback was begun before.
-    pub fn roll_back(&mut self, extent: RollbackExtent, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
+    pub fn roll_back(
+        &mut self,
+        extent: RollbackExtent,
+        reason: StateReason,
+        now: Timestamp,
+    ) -> Result<(), StepRefused> {
         match self.state {
-            DeploymentState::Draft | DeploymentState::RollingBack | DeploymentState::RolledBack => Err(self.refuse("rolled back")),
+            DeploymentState::Draft | DeploymentState::RollingBack | DeploymentState::RolledBack => {
+                Err(self.refuse("rolled back"))
+            }
             DeploymentState::Running
             | DeploymentState::Paused
             | DeploymentState::Halted
@@ -320,7 +327,9 @@ impl Deployment {
                 None => false,
                 Some(RollbackExtent::Everyone) => true,
                 Some(RollbackExtent::CurrentWave) => wave == self.wave,
-                Some(RollbackExtent::FailedDevices) => matches!(state, AssignmentState::Failed | AssignmentState::TimedOut),
+                Some(RollbackExtent::FailedDevices) => {
+                    matches!(state, AssignmentState::Failed | AssignmentState::TimedOut)
+                }
             }
     }
 

@@ -1,7 +1,7 @@
 //! Owns a policy's configured use: which plugin with which settings serves which gate.
 
-use poem_openapi::types::Any;
 use poem_openapi::Object;
+use poem_openapi::types::Any;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;

@@ -103,16 +103,9 @@ impl FromStr for AssignmentId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (deployment, device) = text.strip_prefix("asg_")?.split_once('_')?;
-            Some(Self {
-                deployment: DeploymentId(parse_ulid(deployment)?),
-                device: DeviceId(parse_ulid(device)?),
-            })
+            Some(Self { deployment: DeploymentId(parse_ulid(deployment)?), device: DeviceId(parse_ulid(device)?) })
         };
-        parse().ok_or(InvalidText {
-            what: "AssignmentId",
-            pattern: ASSIGNMENT_PATTERN,
-            max_length: ASSIGNMENT_LENGTH,
-        })
+        parse().ok_or(InvalidText { what: "AssignmentId", pattern: ASSIGNMENT_PATTERN, max_length: ASSIGNMENT_LENGTH })
     }
 }
 

@@ -32,10 +32,14 @@ pub enum InvalidSelector {
     #[error("a selector must not be empty; write * for every device")]
     Empty,
     /// A requirement could not be read.
-    #[error("cannot read the requirement `{0}`; write key=value, key!=value, key in (a,b), key notin (a,b), key or !key")]
+    #[error(
+        "cannot read the requirement `{0}`; write key=value, key!=value, key in (a,b), key notin (a,b), key or !key"
+    )]
     Requirement(String),
     /// Longer than a selector may be.
-    #[error("a selector has at most {MAX_SELECTOR_BYTES} bytes, {MAX_REQUIREMENTS} requirements and {MAX_VALUES} values in each")]
+    #[error(
+        "a selector has at most {MAX_SELECTOR_BYTES} bytes, {MAX_REQUIREMENTS} requirements and {MAX_VALUES} values in each"
+    )]
     TooLong,
 }
 
@@ -90,9 +94,8 @@ impl Selector {
     pub fn matches(&self, attributes: &impl Attributes) -> bool {
         self.0.iter().all(|requirement| {
             let found = attributes.texts(&requirement.key);
-            let any = |texts: &[Cow<'_, str>]| {
-                texts.iter().any(|text| requirement.values.iter().any(|value| value == text))
-            };
+            let any =
+                |texts: &[Cow<'_, str>]| texts.iter().any(|text| requirement.values.iter().any(|value| value == text));
             match requirement.operator {
                 Operator::Equals | Operator::OneOf => found.is_some_and(|texts| any(&texts)),
                 Operator::Differs | Operator::NoneOf => found.is_none_or(|texts| !any(&texts)),
@@ -131,7 +134,10 @@ impl FromStr for Selector {
         }
         parts
             .into_iter()
-            .map(|part| requirement(part.trim()).ok_or_else(|| InvalidSelector::Requirement(part.trim().chars().take(128).collect())))
+            .map(|part| {
+                requirement(part.trim())
+                    .ok_or_else(|| InvalidSelector::Requirement(part.trim().chars().take(128).collect()))
+            })
             .collect::<Result<Vec<_>, _>>()
             .and_then(Self::from_policy)
     }
@@ -152,9 +158,8 @@ fn split_requirements(text: &str) -> Vec<&str> {
 }
 
 fn requirement(text: &str) -> Option<Requirement> {
-    let make = |key: &str, operator, values: Vec<String>| {
-        Some(Requirement { key: key.trim().to_owned(), operator, values })
-    };
+    let make =
+        |key: &str, operator, values: Vec<String>| Some(Requirement { key: key.trim().to_owned(), operator, values });
     if let Some(list) = text.strip_suffix(')') {
         let (head, values) = list.split_once('(')?;
         let (key, word) = head.trim().rsplit_once(char::is_whitespace)?;
@@ -251,7 +256,8 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_read() {
-        for text in ["", "  ", ",", "a=", "=b", "a in b", "a in ()", "a between (1,2)", "a=b=c", "a b", "a in (b", "!"] {
+        for text in ["", "  ", ",", "a=", "=b", "a in b", "a in ()", "a between (1,2)", "a=b=c", "a b", "a in (b", "!"]
+        {
             assert!(text.parse::<Selector>().is_err(), "{text}");
         }
         assert_eq!("".parse::<Selector>(), Err(InvalidSelector::Empty));

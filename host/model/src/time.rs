@@ -66,13 +66,8 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let millis = DateTime::parse_from_rfc3339(text)
-            .map_err(|_| InvalidTimestamp)?
-            .timestamp_millis();
-        (0..=Self::MAX.0)
-            .contains(&millis)
-            .then_some(Self(millis))
-            .ok_or(InvalidTimestamp)
+        let millis = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?.timestamp_millis();
+        (0..=Self::MAX.0).contains(&millis).then_some(Self(millis)).ok_or(InvalidTimestamp)
     }
 }
 

@@ -40,7 +40,13 @@ impl Wave {
     /// A wave whose turn has not come.
     #[must_use]
     pub fn waiting(name: impl Into<String>) -> Self {
-        Self { name: name.into(), state: WaveState::Waiting, counts: StateCounts::default(), opened_at: None, closed_at: None }
+        Self {
+            name: name.into(),
+            state: WaveState::Waiting,
+            counts: StateCounts::default(),
+            opened_at: None,
+            closed_at: None,
+        }
     }
 
     pub(crate) fn open(&mut self, now: Timestamp) {

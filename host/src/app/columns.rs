@@ -30,7 +30,12 @@ impl Dictionary {
 
 /// One column for each of `requests`, in that order. A value of another type than asked for is absent;
 /// a list of texts is joined by `,`.
-pub(super) fn columns(devices: &[Device], requests: &[ColumnRequest], device_hashes: Vec<u64>, bundles: BundleNames<'_>) -> Batch {
+pub(super) fn columns(
+    devices: &[Device],
+    requests: &[ColumnRequest],
+    device_hashes: Vec<u64>,
+    bundles: BundleNames<'_>,
+) -> Batch {
     let names: Vec<_> = devices.iter().map(|device| device.bundle_id.and_then(bundles)).collect();
     let mut dictionary = Dictionary::default();
     let columns = requests
@@ -48,7 +53,9 @@ pub(super) fn columns(devices: &[Device], requests: &[ColumnRequest], device_has
                     .collect(),
             ),
             ColumnType::Integers => Column::Integers(
-                facts(devices, &request.fact).map(|fact| if let Some(FactValue::Integer(value)) = fact { *value } else { Column::NO_INTEGER }).collect(),
+                facts(devices, &request.fact)
+                    .map(|fact| if let Some(FactValue::Integer(value)) = fact { *value } else { Column::NO_INTEGER })
+                    .collect(),
             ),
             ColumnType::Reals => Column::Reals(
                 facts(devices, &request.fact)
@@ -60,9 +67,19 @@ pub(super) fn columns(devices: &[Device], requests: &[ColumnRequest], device_has
                     })
                     .collect(),
             ),
-            ColumnType::Booleans => Column::Booleans(
-                facts(devices, &request.fact).map(|fact| if let Some(FactValue::Boolean(value)) = fact { u8::from(*value) } else { Column::NO_BOOLEAN }).collect(),
-            ),
+            ColumnType::Booleans => {
+                Column::Booleans(
+                    facts(devices, &request.fact)
+                        .map(|fact| {
+                            if let Some(FactValue::Boolean(value)) = fact {
+                                u8::from(*value)
+                            } else {
+                                Column::NO_BOOLEAN
+                            }
+                        })
+                        .collect(),
+                )
+            }
         })
         .collect();
     Batch { device_hashes, dictionary: dictionary.texts, columns }

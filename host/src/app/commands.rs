@@ -33,9 +33,10 @@ pub(super) fn command(assignment: &Assignment, content: &Content) -> Command {
             }),
             None,
         ),
-        Content::Config(config) => {
-            (None, Some(CommandConfig { version: config.version, document: config.document.clone(), sha256: config.digest }))
-        }
+        Content::Config(config) => (
+            None,
+            Some(CommandConfig { version: config.version, document: config.document.clone(), sha256: config.digest }),
+        ),
     };
     Command {
         kind: match (back, &bundle) {

@@ -2,7 +2,7 @@
 
 use kernex_model::action::Action;
 use kernex_model::assignment::{Assignment, AssignmentState};
-use kernex_model::bundle::{BundleEvent, BundleStatus, DeviceConfig};
+use kernex_model::bundle::{BundleEvent, BundleHistoryEntry, BundleStatus, DeviceConfig};
 use kernex_model::device::{Device, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{BundleId, DecisionId, DeviceId};
@@ -20,10 +20,16 @@ use super::{App, AppError, Caller};
 const HISTORY_SEARCHED: u16 = 100;
 
 impl App {
-    async fn device_for(&self, id: DeviceId) -> Result<Device, AppError> {
-        let device = self.store.device(id).await?.ok_or(AppError::NotFound("device"))?;
+    /// A device that something can be sent to, and the leave to do it.
+    async fn reachable_device(
+        &self,
+        caller: &Caller,
+        action: Action,
+        id: DeviceId,
+    ) -> Result<(Grant, Device), AppError> {
+        let (grant, device) = self.device_in_scope(caller, action, id).await?;
         match device.status {
-            DeviceStatus::Active | DeviceStatus::Pending => Ok(device),
+            DeviceStatus::Active | DeviceStatus::Pending => Ok((grant, device)),
             DeviceStatus::Blocked | DeviceStatus::Retired => {
                 Err(AppError::conflict("device-not-active", format!("the device is {}", device.status.as_str())))
             }
@@ -34,9 +40,13 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict where the device is blocked or retired.
-    pub async fn put_device_config(&self, caller: &Caller, id: DeviceId, document: serde_json::Value) -> Result<DeviceConfig, AppError> {
-        let grant = self.gatekeeper.authorize(caller, Action::ConfigWrite, "device", Some(id.to_string()), Vec::new())?;
-        let device = self.device_for(id).await?;
+    pub async fn put_device_config(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        document: serde_json::Value,
+    ) -> Result<DeviceConfig, AppError> {
+        let (grant, device) = self.reachable_device(caller, Action::ConfigWrite, id).await?;
         self.deliver_config(&grant, &device, document).await
     }
 
@@ -44,9 +54,13 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict (`nothing-to-go-back-to`) where there is no earlier version.
-    pub async fn rollback_device_config(&self, caller: &Caller, id: DeviceId, version: Option<u64>) -> Result<DeviceConfig, AppError> {
-        let grant = self.gatekeeper.authorize(caller, Action::ConfigWrite, "device", Some(id.to_string()), Vec::new())?;
-        let device = self.device_for(id).await?;
+    pub async fn rollback_device_config(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        version: Option<u64>,
+    ) -> Result<DeviceConfig, AppError> {
+        let (grant, device) = self.reachable_device(caller, Action::ConfigWrite, id).await?;
         let nothing = || AppError::conflict("nothing-to-go-back-to", "the device has no earlier config version");
         let latest = self.store.latest_config(id).await?.ok_or_else(nothing)?;
         let wanted = match version {
@@ -57,11 +71,19 @@ impl App {
         self.deliver_config(&grant, &device, earlier.document.0).await
     }
 
-    async fn deliver_config(&self, grant: &Grant, device: &Device, document: serde_json::Value) -> Result<DeviceConfig, AppError> {
+    async fn deliver_config(
+        &self,
+        grant: &Grant,
+        device: &Device,
+        document: serde_json::Value,
+    ) -> Result<DeviceConfig, AppError> {
         let caller = grant.caller();
         let version = self.store.latest_config(device.id).await?.map_or(0, |config| config.version) + 1;
-        let name = format!("config {version} to {}", device.id).parse().map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
-        let (deployment, mut assignment) = self.direct(caller, name, Target::Config(document.clone()), Selector::everything(), device.id);
+        let name = format!("config {version} to {}", device.id)
+            .parse()
+            .map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
+        let (deployment, mut assignment) =
+            self.direct(caller, name, Target::Config(document.clone()), Selector::everything(), device.id);
         assignment.config_version = Some(version);
         assignment.previous_config_version = device.config_version;
         let config = DeviceConfig {
@@ -81,7 +103,9 @@ impl App {
         changes.create(&config);
         // Two writers of the same version: the record's key lets one of them in.
         self.store.commit(changes).await.map_err(|error| match AppError::from(error) {
-            AppError::Conflict { .. } => AppError::conflict("config-moved", "another version was written at the same moment; try again"),
+            AppError::Conflict { .. } => {
+                AppError::conflict("config-moved", "another version was written at the same moment; try again")
+            }
             other => other,
         })?;
         self.wake_driver();
@@ -93,7 +117,7 @@ impl App {
     /// # Errors
     /// Denied, or not found where the device has none.
     pub async fn get_device_config(&self, caller: &Caller, id: DeviceId) -> Result<DeviceConfig, AppError> {
-        self.gatekeeper.authorize(caller, Action::ConfigRead, "device", Some(id.to_string()), Vec::new())?;
+        self.device_in_scope(caller, Action::ConfigRead, id).await?;
         self.store.latest_config(id).await?.ok_or(AppError::NotFound("config"))
     }
 
@@ -101,9 +125,13 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
-    pub async fn list_device_configs(&self, caller: &Caller, id: DeviceId, page: &Page) -> Result<Listed<DeviceConfig>, AppError> {
-        self.gatekeeper.authorize(caller, Action::ConfigRead, "device", Some(id.to_string()), Vec::new())?;
-        self.store.device(id).await?.ok_or(AppError::NotFound("device"))?;
+    pub async fn list_device_configs(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        page: &Page,
+    ) -> Result<Listed<DeviceConfig>, AppError> {
+        self.device_in_scope(caller, Action::ConfigRead, id).await?;
         Ok(self.store.list_configs(id, page).await?)
     }
 
@@ -112,9 +140,13 @@ impl App {
     /// # Errors
     /// Denied; not found where the device or `to` is; a conflict where there is nothing to go back to, the
     /// bundle is bad, or the rollback policy refuses (its reason is in the text).
-    pub async fn rollback_device(&self, caller: &Caller, id: DeviceId, to: Option<BundleId>) -> Result<Assignment, AppError> {
-        let grant = self.gatekeeper.authorize(caller, Action::DeviceRollback, "device", Some(id.to_string()), Vec::new())?;
-        let device = self.device_for(id).await?;
+    pub async fn rollback_device(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        to: Option<BundleId>,
+    ) -> Result<Assignment, AppError> {
+        let (grant, device) = self.reachable_device(caller, Action::DeviceRollback, id).await?;
         let target = match to {
             Some(bundle) => bundle,
             None => self.earlier_bundle(&device).await?,
@@ -127,9 +159,13 @@ impl App {
             return Err(AppError::conflict("already-running", "the device runs that bundle"));
         }
         let decision = self.permit(&device, target)?;
-        let name = format!("rollback of {id}").parse().map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
-        let (mut deployment, assignment) = self.direct(caller, name, Target::Bundle(target), Selector::everything(), id);
-        let assignment = Assignment { state: AssignmentState::RollbackQueued, previous_bundle_id: Some(target), ..assignment };
+        let name = format!("rollback of {id}")
+            .parse()
+            .map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
+        let (mut deployment, assignment) =
+            self.direct(caller, name, Target::Bundle(target), Selector::everything(), id);
+        let assignment =
+            Assignment { state: AssignmentState::RollbackQueued, previous_bundle_id: Some(target), ..assignment };
         deployment.waves.iter_mut().for_each(|wave| wave.counts.enter(assignment.state));
         let mut changes = grant.changes(Some(serde_json::json!({ "to_bundle": target }))).deciding(&decision);
         changes.create(&deployment);
@@ -145,17 +181,27 @@ impl App {
             return Ok(verified);
         }
         let history = self.store.bundle_history(device.id, &Page::first(HISTORY_SEARCHED)).await?;
-        history
-            .items
-            .into_iter()
-            .find(|entry| matches!(entry.event, BundleEvent::Verified | BundleEvent::RolledBackTo | BundleEvent::Seen) && Some(entry.bundle_id) != current)
-            .map(|entry| entry.bundle_id)
-            .ok_or_else(|| AppError::conflict("nothing-to-go-back-to", "the device ran no other verified bundle before"))
+        let proven = |entry: &BundleHistoryEntry| {
+            matches!(entry.event, BundleEvent::Verified | BundleEvent::RolledBackTo | BundleEvent::Seen)
+        };
+        let mut tried = current;
+        for entry in history.items.iter().filter(|entry| proven(entry)) {
+            if tried == Some(entry.bundle_id) || current == Some(entry.bundle_id) {
+                continue;
+            }
+            tried = Some(entry.bundle_id);
+            // One that a fleet was rolled back from is no way back, however well it ran here.
+            if self.store.bundle(entry.bundle_id).await?.is_some_and(|bundle| bundle.status != BundleStatus::Bad) {
+                return Ok(entry.bundle_id);
+            }
+        }
+        Err(AppError::conflict("nothing-to-go-back-to", "the device ran no other verified bundle before"))
     }
 
     /// Asks the rollback policy whether a person may send the device back.
     fn permit(&self, device: &Device, to: BundleId) -> Result<Decision, AppError> {
-        let policy = self.policies.rollback(None).ok_or_else(|| AppError::Internal("there is no rollback policy".to_owned()))?;
+        let policy =
+            self.policies.rollback(None).ok_or_else(|| AppError::Internal("there is no rollback policy".to_owned()))?;
         let request = RollbackRequest {
             device: device.id.to_string(),
             from_bundle: device.bundle_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -164,9 +210,13 @@ impl App {
         };
         let run = policy.engine.permit(&request, &[]);
         let (outcome, reason) = match &run.outcome {
-            Ok(Permission::Permitted) => (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it")),
+            Ok(Permission::Permitted) => {
+                (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))
+            }
             Ok(Permission::Refused(reason)) => (DecisionOutcome::Deny, reason.clone()),
-            Err(fault) => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}"))),
+            Err(fault) => {
+                (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}")))
+            }
         };
         let decision = Decision {
             id: DecisionId(self.context.ulid()),

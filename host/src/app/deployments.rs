@@ -4,7 +4,7 @@ use kernex_model::action::Action;
 use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::bundle::BundleStatus;
 use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, Plan, RollbackExtent, StateReason};
-use kernex_model::id::{BundleId, DeploymentId};
+use kernex_model::id::{BundleId, DeploymentId, DeviceId};
 use kernex_model::name::{DeploymentName, Remark};
 use kernex_model::policy::Fact;
 use kernex_model::record::Decision;
@@ -97,7 +97,12 @@ impl App {
         let draft = self.draft(caller, new);
         let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
             Ok(chosen) => chosen,
-            Err(refused) => return Err(AppError::conflict("not-planned", format!("{} ({})", refused.reason.message, refused.reason.code))),
+            Err(refused) => {
+                return Err(AppError::conflict(
+                    "not-planned",
+                    format!("{} ({})", refused.reason.message, refused.reason.code),
+                ));
+            }
         };
         let mut waves = chosen.waves;
         for (wave, _) in &chosen.devices {
@@ -119,7 +124,9 @@ impl App {
         self.check_target(&new).await?;
         let draft = self.draft(caller, new);
         let grant = grant.on(draft.id);
-        let mut changes = grant.changes(Some(serde_json::json!({ "name": draft.name, "bundle_id": draft.bundle_id, "selector": draft.selector })));
+        let mut changes = grant.changes(Some(
+            serde_json::json!({ "name": draft.name, "bundle_id": draft.bundle_id, "selector": draft.selector }),
+        ));
         changes.create(&draft);
         self.store.commit(changes).await?;
         self.wake_driver();
@@ -133,11 +140,15 @@ impl App {
             Scope::All => return Ok(new),
             Scope::Matching(scope) => new.selector.clone().and(&scope),
             Scope::Nothing => {
-                return Err(AppError::Forbidden { code: "no-device-in-scope", detail: "the caller may touch no device".to_owned() });
+                return Err(AppError::Forbidden {
+                    code: "no-device-in-scope",
+                    detail: "the caller may touch no device".to_owned(),
+                });
             }
         };
         if selector.requirements().len() > MAX_REQUIREMENTS {
-            let detail = format!("together with what narrows the caller it has more than {MAX_REQUIREMENTS} requirements");
+            let detail =
+                format!("together with what narrows the caller it has more than {MAX_REQUIREMENTS} requirements");
             return Err(AppError::field("selector-too-long", "/selector", detail));
         }
         Ok(NewDeployment { selector, ..new })
@@ -145,16 +156,27 @@ impl App {
 
     async fn check_target(&self, new: &NewDeployment) -> Result<(), AppError> {
         if self.policies.targeting(new.plan.targeting_policy.as_ref()).is_none() {
-            return Err(AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name"));
+            return Err(AppError::field(
+                "unknown-policy",
+                "/plan/targeting_policy",
+                "there is no targeting policy of that name",
+            ));
         }
         if self.policies.rollback(new.plan.rollback_policy.as_ref()).is_none() {
-            return Err(AppError::field("unknown-policy", "/plan/rollback_policy", "there is no rollback policy of that name"));
+            return Err(AppError::field(
+                "unknown-policy",
+                "/plan/rollback_policy",
+                "there is no rollback policy of that name",
+            ));
         }
         let Target::Bundle(id) = new.target else { return Ok(()) };
         let bundle = self.store.bundle(id).await?.ok_or(AppError::NotFound("bundle"))?;
         match bundle.status {
             BundleStatus::Available => Ok(()),
-            BundleStatus::Bad => Err(AppError::conflict("bundle-bad", "a fleet was rolled back from this bundle; it is not deployed again")),
+            BundleStatus::Bad => Err(AppError::conflict(
+                "bundle-bad",
+                "a fleet was rolled back from this bundle; it is not deployed again",
+            )),
             BundleStatus::Retired => Err(AppError::conflict("bundle-retired", "this bundle was taken out of use")),
         }
     }
@@ -192,7 +214,12 @@ impl App {
     ///
     /// # Errors
     /// Denied.
-    pub async fn list_deployments(&self, caller: &Caller, filter: DeploymentFilter, page: &Page) -> Result<Listed<Deployment>, AppError> {
+    pub async fn list_deployments(
+        &self,
+        caller: &Caller,
+        filter: DeploymentFilter,
+        page: &Page,
+    ) -> Result<Listed<Deployment>, AppError> {
         self.gatekeeper.authorize(caller, Action::DeploymentList, "deployment", None, Vec::new())?;
         Ok(self.store.list_deployments(filter, page).await?)
     }
@@ -210,7 +237,13 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
-    pub async fn list_assignments(&self, caller: &Caller, id: DeploymentId, state: Option<AssignmentState>, page: &Page) -> Result<Listed<Assignment>, AppError> {
+    pub async fn list_assignments(
+        &self,
+        caller: &Caller,
+        id: DeploymentId,
+        state: Option<AssignmentState>,
+        page: &Page,
+    ) -> Result<Listed<Assignment>, AppError> {
         self.gatekeeper.authorize(caller, Action::DeploymentRead, "deployment", Some(id.to_string()), Vec::new())?;
         self.load_deployment(id).await?;
         Ok(self.store.list_assignments(id, state, page).await?)
@@ -220,8 +253,20 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict (`wrong-state`) where the step is not possible.
-    pub async fn control_deployment(&self, caller: &Caller, id: DeploymentId, control: Control, remark: Option<Remark>) -> Result<Deployment, AppError> {
-        let grant = self.gatekeeper.authorize(caller, control.action(), "deployment", Some(id.to_string()), vec![Fact::text("step", control.word())])?;
+    pub async fn control_deployment(
+        &self,
+        caller: &Caller,
+        id: DeploymentId,
+        control: Control,
+        remark: Option<Remark>,
+    ) -> Result<Deployment, AppError> {
+        let grant = self.gatekeeper.authorize(
+            caller,
+            control.action(),
+            "deployment",
+            Some(id.to_string()),
+            vec![Fact::text("step", control.word())],
+        )?;
         for _ in 0..MAX_TRIES {
             match self.try_control(&grant, id, control, remark.as_ref()).await {
                 Err(AppError::Stale) => {}
@@ -234,7 +279,13 @@ impl App {
         Err(AppError::Busy)
     }
 
-    async fn try_control(&self, grant: &Grant, id: DeploymentId, control: Control, remark: Option<&Remark>) -> Result<Deployment, AppError> {
+    async fn try_control(
+        &self,
+        grant: &Grant,
+        id: DeploymentId,
+        control: Control,
+        remark: Option<&Remark>,
+    ) -> Result<Deployment, AppError> {
         let before = self.load_deployment(id).await?;
         let now = self.context.now();
         let reason = StateReason {
@@ -264,13 +315,20 @@ impl App {
     }
 
     /// A deployment for one device, asked for by a person: it runs at once, without waves or policies.
-    pub(super) fn direct(&self, caller: &Caller, name: DeploymentName, target: Target, selector: Selector, device: kernex_model::id::DeviceId) -> (Deployment, Assignment) {
+    pub(super) fn direct(
+        &self,
+        caller: &Caller,
+        name: DeploymentName,
+        target: Target,
+        selector: Selector,
+        device: DeviceId,
+    ) -> (Deployment, Assignment) {
         let plan = Plan { max_in_flight: 1, frozen: true, ..Plan::default() };
         let mut deployment = self.draft(caller, NewDeployment { name, target, selector, plan });
         deployment.kind = DeploymentKind::Direct;
         deployment.waves = vec![Wave::waiting("device")];
-        // Always possible: it was made a draft two lines up.
-        drop(deployment.start(self.context.now()));
+        let started = deployment.start(self.context.now());
+        debug_assert!(started.is_ok(), "a draft can be started");
         let assignment = queued(&deployment, 0, device, self.context.now());
         (deployment, assignment)
     }

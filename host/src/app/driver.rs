@@ -55,7 +55,9 @@ impl App {
                 Ok(progress) => moved |= progress == Progress::Moved,
                 // Somebody moved it meanwhile: the next pass begins from there.
                 Err(AppError::Stale | AppError::Busy) => moved = true,
-                Err(error) => tracing::error!(deployment.id = %deployment.id, error = %error, detail = ?error, "a deployment could not be carried on"),
+                Err(error) => {
+                    tracing::error!(deployment.id = %deployment.id, error = %error, detail = ?error, "a deployment could not be carried on")
+                }
             }
         }
         Ok(moved)
@@ -77,7 +79,10 @@ impl App {
                 moved = moved.or(self.offer(id).await?);
             }
             DeploymentState::Cancelled => moved = moved.or(self.cancel_queued(id).await?),
-            DeploymentState::Paused | DeploymentState::Halted | DeploymentState::Completed | DeploymentState::RolledBack => {}
+            DeploymentState::Paused
+            | DeploymentState::Halted
+            | DeploymentState::Completed
+            | DeploymentState::RolledBack => {}
         }
         Ok(moved.or(self.settle(id).await?))
     }
@@ -101,7 +106,11 @@ impl App {
     }
 
     /// Assignments of a deployment in one of `states` that are due, at most [`STEP`].
-    pub(super) async fn due(&self, deployment: &Deployment, states: &[AssignmentState]) -> Result<Vec<Assignment>, AppError> {
+    pub(super) async fn due(
+        &self,
+        deployment: &Deployment,
+        states: &[AssignmentState],
+    ) -> Result<Vec<Assignment>, AppError> {
         let now = self.context.now();
         let mut found = Vec::new();
         for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
@@ -125,8 +134,12 @@ impl App {
             let mut work = Work::new(self.context.now(), [deployment.clone()]);
             let queued = (0_u16..).zip(&deployment.waves).find(|(_, wave)| wave.counts.queued > 0);
             let Some((wave, _)) = queued else { break };
-            let waiting = self.store.assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP).await?;
-            let (exposed, untouched): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|before| send_back::takes_back_retry(&deployment, before));
+            let waiting = self
+                .store
+                .assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP)
+                .await?;
+            let (exposed, untouched): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|before| send_back::takes_back_retry(&deployment, before));
             for before in untouched {
                 if let Some(after) = before.cancelled(self.context.now()) {
                     work.advance_quietly(&before, after);
@@ -144,7 +157,9 @@ impl App {
     async fn settle(&self, id: DeploymentId) -> Result<Progress, AppError> {
         let now = self.context.now();
         let mut deployment = self.load_deployment(id).await?;
-        let done = deployment.kind == DeploymentKind::Direct && deployment.state == DeploymentState::Running && deployment.counts().active() == 0;
+        let done = deployment.kind == DeploymentKind::Direct
+            && deployment.state == DeploymentState::Running
+            && deployment.counts().active() == 0;
         if done {
             deployment.advance(host_reason("device-done", "the device came to its end"), now);
         }

@@ -14,8 +14,8 @@ use kernex_model::report::{TimelineEntry, TimelineKind};
 use kernex_store::{CommitError, DevicePatch};
 use secrecy::SecretString;
 
-pub use assertion::SeenAssertions;
 use assertion::AssertionRefusal;
+pub use assertion::SeenAssertions;
 use device_key::DeviceKey;
 
 use super::identity::access::ACCESS_LIFETIME_S;
@@ -86,7 +86,8 @@ impl App {
                 return Err(AppError::Forbidden { code: "not-preauthorized", detail });
             }
         };
-        let device = Device { name: enrolment.name, model: enrolment.model, facts: enrolment.facts, ..self.blank(&key, status) };
+        let device =
+            Device { name: enrolment.name, model: enrolment.model, facts: enrolment.facts, ..self.blank(&key, status) };
         let message = match status {
             DeviceStatus::Active => "enrolled and admitted by the setting `admission`",
             DeviceStatus::Pending | DeviceStatus::Blocked | DeviceStatus::Retired => "enrolled; waits for admission",
@@ -104,10 +105,20 @@ impl App {
             return Ok(Enrolled { device: self.seen(device), new: false });
         }
         let now = self.context.now();
-        let patch = DevicePatch { facts: Some(enrolment.facts.clone()), model: Some(enrolment.model.clone()), ..DevicePatch::new(device.id, now) };
-        let mut changes = grant.changes(Some(serde_json::json!({ "device_id": device.id, "key_id": enrolment.key_id })));
+        let patch = DevicePatch {
+            facts: Some(enrolment.facts.clone()),
+            model: Some(enrolment.model.clone()),
+            ..DevicePatch::new(device.id, now)
+        };
+        let mut changes =
+            grant.changes(Some(serde_json::json!({ "device_id": device.id, "key_id": enrolment.key_id })));
         changes.patch_device(&patch);
-        changes.put(&self.entry(device.id, TimelineKind::Enrolled, "enrolled", "enrolled with a key that was admitted before"));
+        changes.put(&self.entry(
+            device.id,
+            TimelineKind::Enrolled,
+            "enrolled",
+            "enrolled with a key that was admitted before",
+        ));
         self.store.commit(changes).await?;
         let device = Device { facts: enrolment.facts, model: enrolment.model, updated_at: now, ..device };
         self.fleet.upsert(&device);
@@ -119,11 +130,21 @@ impl App {
     /// # Errors
     /// Denied; invalid where the key is of no kind that is taken; a conflict where its device is blocked or
     /// retired.
-    pub async fn preauthorize_device(&self, caller: &Caller, public_key: &str, labels: Labels, name: Option<DeviceName>) -> Result<Enrolled, AppError> {
+    pub async fn preauthorize_device(
+        &self,
+        caller: &Caller,
+        public_key: &str,
+        labels: Labels,
+        name: Option<DeviceName>,
+    ) -> Result<Enrolled, AppError> {
         let facts = labels.iter().map(|(key, value)| Fact::text(key.as_str(), value.as_str())).collect();
         let grant = self.gatekeeper.authorize(caller, Action::DevicePreauthorize, KIND, None, facts)?;
         if labels.len() > MAX_LABELS {
-            return Err(AppError::field("too-many-labels", "/labels", format!("a device has at most {MAX_LABELS} labels")));
+            return Err(AppError::field(
+                "too-many-labels",
+                "/labels",
+                format!("a device has at most {MAX_LABELS} labels"),
+            ));
         }
         let key = parse_key(public_key)?;
         let Some(device) = self.store.device_by_key(key.digest).await? else {
@@ -135,16 +156,32 @@ impl App {
         match device.status {
             DeviceStatus::Active => return Ok(Enrolled { device: self.seen(device), new: false }),
             DeviceStatus::Blocked | DeviceStatus::Retired => {
-                return Err(AppError::conflict("device-not-pending", format!("a device with this key is {}", device.status.as_str())));
+                return Err(AppError::conflict(
+                    "device-not-pending",
+                    format!("a device with this key is {}", device.status.as_str()),
+                ));
             }
             DeviceStatus::Pending => {}
         }
         let mut all = device.labels.clone();
         all.extend(labels);
-        let admitted = Device { status: DeviceStatus::Active, name: name.or(device.name), labels: all, updated_at: self.context.now(), ..device };
-        let mut changes = grant.on(admitted.id).changes(Some(serde_json::json!({ "status": admitted.status, "labels": admitted.labels })));
+        let admitted = Device {
+            status: DeviceStatus::Active,
+            name: name.or(device.name),
+            labels: all,
+            updated_at: self.context.now(),
+            ..device
+        };
+        let mut changes = grant
+            .on(admitted.id)
+            .changes(Some(serde_json::json!({ "status": admitted.status, "labels": admitted.labels })));
         changes.update(&admitted);
-        changes.put(&self.entry(admitted.id, TimelineKind::Operator, "admitted", &format!("admitted by {}", caller.principal)));
+        changes.put(&self.entry(
+            admitted.id,
+            TimelineKind::Operator,
+            "admitted",
+            &format!("admitted by {}", caller.principal),
+        ));
         self.store.commit(changes).await?;
         let device = Device { revision: admitted.revision + 1, ..admitted };
         self.fleet.upsert(&device);
@@ -156,7 +193,12 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found; a conflict (`wrong-status`) where the standing does not allow it.
-    pub async fn change_standing(&self, caller: &Caller, id: DeviceId, admission: Admission) -> Result<Device, AppError> {
+    pub async fn change_standing(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        admission: Admission,
+    ) -> Result<Device, AppError> {
         let (action, code) = match admission {
             Admission::Admit => (Action::DeviceAdmit, "admitted"),
             Admission::Block => (Action::DeviceBlock, "blocked"),
@@ -183,7 +225,9 @@ impl App {
                     return Ok(self.seen(changed));
                 }
                 // Labels were edited in between: that does not matter here.
-                Err(CommitError::Conflict { .. }) => device = self.store.device(id).await?.ok_or(AppError::NotFound(KIND))?,
+                Err(CommitError::Conflict { .. }) => {
+                    device = self.store.device(id).await?.ok_or(AppError::NotFound(KIND))?
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -206,9 +250,11 @@ impl App {
         self.gatekeeper.authorize(caller, Action::DeviceToken, KIND, claimed.map(|id| id.to_string()), Vec::new())?;
         let id = claimed.ok_or_else(|| refused(AssertionRefusal::Invalid))?;
         let device = self.store.device(id).await?.ok_or_else(|| refused(AssertionRefusal::Invalid))?;
-        let key = DeviceKey::parse(&device.public_key).map_err(|error| AppError::Internal(format!("the key of {id}: {error}")))?;
+        let key = DeviceKey::parse(&device.public_key)
+            .map_err(|error| AppError::Internal(format!("the key of {id}: {error}")))?;
         let now = self.context.now();
-        assertion::check(assertion, id, &key, &self.identity.server_name, now, &self.identity.seen_assertions).map_err(refused)?;
+        assertion::check(assertion, id, &key, &self.identity.server_name, now, &self.identity.seen_assertions)
+            .map_err(refused)?;
         let code = match device.status {
             DeviceStatus::Active => None,
             DeviceStatus::Pending => Some("device-pending"),
@@ -278,7 +324,16 @@ impl App {
         // The low bits of an identifier tell entries of one millisecond apart.
         let sequence = (self.context.ulid().0 & u128::from(u32::MAX)) as u32;
         let (code, message) = (code.to_owned(), message.to_owned());
-        TimelineEntry { device_id, at: self.context.now(), sequence, kind, code, message, deployment_id: None, decision_id: None }
+        TimelineEntry {
+            device_id,
+            at: self.context.now(),
+            sequence,
+            kind,
+            code,
+            message,
+            deployment_id: None,
+            decision_id: None,
+        }
     }
 
     fn seen(&self, device: Device) -> Device {

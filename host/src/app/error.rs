@@ -145,7 +145,9 @@ impl From<CommitError> for AppError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Conflict { .. } => Self::Stale,
-            CommitError::Exists { index } => Self::Conflict { code: "already-exists", detail: format!("`{index}` is taken") },
+            CommitError::Exists { index } => {
+                Self::Conflict { code: "already-exists", detail: format!("`{index}` is taken") }
+            }
             CommitError::Busy => Self::Busy,
             CommitError::Failed(error) => error.into(),
         }

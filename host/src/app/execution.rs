@@ -6,7 +6,7 @@ use kernex_model::action::Action;
 use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::bundle::{Bundle, BundleEvent, BundleHistoryEntry, DeviceConfig};
 use kernex_model::deployment::Deployment;
-use kernex_model::id::{AssignmentId, AuditId, BundleId, DecisionId, DeploymentId, DeviceId};
+use kernex_model::id::{AssignmentId, AuditId, DecisionId, DeploymentId, DeviceId};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision};
 use kernex_model::report::{Command, Report, TimelineEntry, TimelineKind};
@@ -163,7 +163,9 @@ impl Work {
         let (bundle, verified, event) = match after.state {
             AssignmentState::Installed => (after.bundle_id, None, BundleEvent::Installed),
             AssignmentState::Verified => (None, after.bundle_id, BundleEvent::Verified),
-            AssignmentState::RolledBack => (after.previous_bundle_id, after.previous_bundle_id, BundleEvent::RolledBackTo),
+            AssignmentState::RolledBack => {
+                (after.previous_bundle_id, after.previous_bundle_id, BundleEvent::RolledBackTo)
+            }
             _ => return,
         };
         let patch = self.patches.entry(after.device_id).or_insert_with(|| DevicePatch::new(after.device_id, self.now));
@@ -177,7 +179,13 @@ impl Work {
             patch.config_version = Some(after.config_version);
         }
         if let Some(bundle_id) = bundle.or(verified) {
-            self.history.push(BundleHistoryEntry { device_id: after.device_id, at: self.now, bundle_id, event, assignment_id: Some(after.id) });
+            self.history.push(BundleHistoryEntry {
+                device_id: after.device_id,
+                at: self.now,
+                bundle_id,
+                event,
+                assignment_id: Some(after.id),
+            });
         }
     }
 
@@ -239,8 +247,12 @@ impl Work {
         for (assignment, written) in self.assignments.values() {
             match written {
                 Written::No => {}
-                Written::Created => drop(changes.create(assignment)),
-                Written::Updated => drop(changes.update(assignment)),
+                Written::Created => {
+                    changes.create(assignment);
+                }
+                Written::Updated => {
+                    changes.update(assignment);
+                }
             }
         }
         for entry in &self.timeline {

@@ -137,22 +137,31 @@ impl Fleet {
     }
 
     fn insert(&self, device: &Device) {
-        self.entries.insert(device.id, Entry {
-            status: device.status,
-            facts: facts_prefix(&device.facts),
-            stored_bundle: device.bundle_id,
-            stored_config: device.config_version,
-            seen: None,
-            health: Health::Healthy,
-            bundle: None,
-            config: None,
-            command: None,
-            page: pages::NONE,
-        });
+        self.entries.insert(
+            device.id,
+            Entry {
+                status: device.status,
+                facts: facts_prefix(&device.facts),
+                stored_bundle: device.bundle_id,
+                stored_config: device.config_version,
+                seen: None,
+                health: Health::Healthy,
+                bundle: None,
+                config: None,
+                command: None,
+                page: pages::NONE,
+            },
+        );
     }
 
     fn restore(&self, page: &PresencePage) {
-        let rows = page.device_ids.iter().zip(&page.last_seen_ms).zip(&page.health).zip(&page.bundle_ids).zip(&page.config_versions);
+        let rows = page
+            .device_ids
+            .iter()
+            .zip(&page.last_seen_ms)
+            .zip(&page.health)
+            .zip(&page.bundle_ids)
+            .zip(&page.config_versions);
         let mut known = Vec::new();
         for ((((device, seen), health), bundle), config) in rows {
             if let Some(mut entry) = self.entries.get_mut(device) {
@@ -253,7 +262,12 @@ impl Fleet {
     #[must_use]
     pub fn presence(&self, device: DeviceId) -> Presence {
         let nothing = Presence { seen: None, health: Health::Healthy, bundle: None, config: None };
-        self.entries.get(&device).map_or(nothing, |entry| Presence { seen: entry.seen, health: entry.health, bundle: entry.bundle, config: entry.config })
+        self.entries.get(&device).map_or(nothing, |entry| Presence {
+            seen: entry.seen,
+            health: entry.health,
+            bundle: entry.bundle,
+            config: entry.config,
+        })
     }
 
     /// When a device was last seen.
@@ -279,7 +293,10 @@ impl Fleet {
     /// may have been offered between the commit that ended this attempt and this call.
     pub fn withdraw(&self, assignment: AssignmentId, attempt: u32) {
         if let Some(mut entry) = self.entries.get_mut(&assignment.device)
-            && entry.command.as_ref().is_some_and(|command| command.assignment_id == assignment && command.attempt <= attempt)
+            && entry
+                .command
+                .as_ref()
+                .is_some_and(|command| command.assignment_id == assignment && command.attempt <= attempt)
         {
             entry.command = None;
         }

@@ -56,7 +56,9 @@ struct Asked {
 impl Asked {
     fn verdict(&self) -> (DecisionOutcome, &str, &str) {
         match &self.answer {
-            Ok(AuthorizationDecision::Allow) => (DecisionOutcome::Allow, "allowed", "a role of the caller grants the action"),
+            Ok(AuthorizationDecision::Allow) => {
+                (DecisionOutcome::Allow, "allowed", "a role of the caller grants the action")
+            }
             Ok(AuthorizationDecision::Deny(reason)) => (DecisionOutcome::Deny, &reason.code, &reason.message),
             Err(reason) => (DecisionOutcome::Fault, &reason.code, &reason.message),
         }
@@ -132,7 +134,14 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// [`AppError::Denied`] where the policy says no, and where it fails: a fault never opens a gate.
-    pub fn authorize(&self, caller: &Caller, action: Action, kind: &'static str, id: Option<String>, facts: Vec<Fact>) -> Result<Grant, AppError> {
+    pub fn authorize(
+        &self,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+        id: Option<String>,
+        facts: Vec<Fact>,
+    ) -> Result<Grant, AppError> {
         if caller.principal == Principal::System {
             return Ok(self.grant(caller, action, kind, id, None));
         }
@@ -149,19 +158,35 @@ impl Gatekeeper {
             Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
             Err(fault) => Err(Reason::new(POLICY_FAULT, format!("the authorization policy failed: {fault}"))),
         };
-        let asked = Asked { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
+        let asked =
+            Asked { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
         if matches!(asked.answer, Ok(AuthorizationDecision::Allow)) {
             self.allowed.fetch_add(1, Ordering::Relaxed);
             return Ok(self.grant(caller, action, kind, id, Some(asked)));
         }
         let decision = asked.decision(DecisionId(self.context.ulid()), caller, &self.context);
-        let denied = AppError::Denied { decision: decision.id, reason: Reason::new(&*decision.code, &*decision.message) };
+        let denied =
+            AppError::Denied { decision: decision.id, reason: Reason::new(&*decision.code, &*decision.message) };
         self.log.offer(decision);
         Err(denied)
     }
 
-    fn grant(&self, caller: &Caller, action: Action, kind: &'static str, id: Option<String>, asked: Option<Asked>) -> Grant {
-        Grant { caller: caller.clone(), action, resource_kind: kind, resource_id: id, context: self.context.clone(), asked }
+    fn grant(
+        &self,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+        id: Option<String>,
+        asked: Option<Asked>,
+    ) -> Grant {
+        Grant {
+            caller: caller.clone(),
+            action,
+            resource_kind: kind,
+            resource_id: id,
+            context: self.context.clone(),
+            asked,
+        }
     }
 
     /// Asks which resources of `kind` the caller may see in a list. Call after [`Gatekeeper::authorize`].
@@ -190,7 +215,14 @@ impl Gatekeeper {
             resource: Resource { kind: kind.to_owned(), id: None, facts: Vec::new() },
             context: Vec::new(),
         };
-        let asked = Asked { policy, request, answer: Err(reason.clone()), facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
+        let asked = Asked {
+            policy,
+            request,
+            answer: Err(reason.clone()),
+            facts_read: run.facts_read,
+            fuel: run.fuel,
+            duration: run.duration,
+        };
         let decision = asked.decision(DecisionId(self.context.ulid()), caller, &self.context);
         let id = decision.id;
         self.log.offer(decision);
@@ -216,9 +248,10 @@ impl Grant {
     /// to be committed in one transaction with the change. `detail` must hold no secret.
     #[must_use]
     pub fn record(&self, detail: Option<serde_json::Value>) -> (AuditRecord, Option<Decision>) {
-        let decision = self.asked.as_ref().map(|asked| {
-            asked.decision(DecisionId(self.context.ulid()), &self.caller, &self.context)
-        });
+        let decision = self
+            .asked
+            .as_ref()
+            .map(|asked| asked.decision(DecisionId(self.context.ulid()), &self.caller, &self.context));
         let audit = AuditRecord {
             id: AuditId(self.context.ulid()),
             at: self.context.now(),

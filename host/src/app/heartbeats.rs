@@ -34,12 +34,16 @@ impl App {
     /// Takes in a heartbeat.
     ///
     /// # Errors
-    /// Denied; invalid where the bundle is unknown; not found where the device is gone; busy where what changed could not be written.
+    /// Denied; forbidden for callers that are no device; invalid where the bundle is unknown; not found where the device is gone; busy where what changed could not be written.
     pub async fn heartbeat(&self, caller: &Caller, beat: Beat) -> Result<HeartbeatAnswer, AppError> {
-        let Principal::Device(device) = caller.principal else {
-            return Err(AppError::invalid("not-a-device", "only devices send heartbeats"));
-        };
-        let grant = self.gatekeeper.authorize(caller, Action::DeviceHeartbeat, "device", Some(device.to_string()), Vec::new())?;
+        let grant = self.gatekeeper.authorize(
+            caller,
+            Action::DeviceHeartbeat,
+            "device",
+            Some(caller.principal.to_string()),
+            Vec::new(),
+        )?;
+        let Principal::Device(device) = caller.principal else { return Err(AppError::not_a_device()) };
         if beat.bundle.is_some_and(|bundle| !self.bundle_names.knows(bundle)) {
             return Err(AppError::field("unknown-bundle", "/bundle_id", "there is no such bundle"));
         }
@@ -82,7 +86,10 @@ impl App {
                 changes = changes.deciding(decision);
             }
             // The last word of a device that is in the group twice counts: later patches win.
-            let Some(mut device) = written.iter().rev().chain(&devices).find(|device| device.id == job.device).cloned() else { continue };
+            let Some(mut device) = written.iter().rev().chain(&devices).find(|device| device.id == job.device).cloned()
+            else {
+                continue;
+            };
             let mut patch = DevicePatch::new(job.device, now);
             if let Some(facts) = &job.beat.facts {
                 patch.facts = Some(facts.clone());
@@ -94,13 +101,20 @@ impl App {
             }
             if let Some(bundle_id) = job.beat.bundle.filter(|bundle| Some(*bundle) != device.bundle_id) {
                 // What a device runs on its own is where it can be sent back to, unless something better is known.
+                // What it was just told to install must prove itself first.
                 patch.bundle_id = Some(Some(bundle_id));
-                if device.verified_bundle_id.is_none() {
+                if device.verified_bundle_id.is_none() && !self.fleet.may_download(job.device, bundle_id) {
                     patch.verified_bundle_id = Some(Some(bundle_id));
                     device.verified_bundle_id = Some(bundle_id);
                 }
                 device.bundle_id = Some(bundle_id);
-                changes.put(&BundleHistoryEntry { device_id: job.device, at: now, bundle_id, event: BundleEvent::Seen, assignment_id: None });
+                changes.put(&BundleHistoryEntry {
+                    device_id: job.device,
+                    at: now,
+                    bundle_id,
+                    event: BundleEvent::Seen,
+                    assignment_id: None,
+                });
             }
             changes.patch_device(&patch);
             written.push(device);

@@ -133,12 +133,18 @@ impl Identity {
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub async fn open(store: &Store, context: &Context, server_name: &str, settings: IdentitySettings) -> Result<Self, IdentityError> {
+    pub async fn open(
+        store: &Store,
+        context: &Context,
+        server_name: &str,
+        settings: IdentitySettings,
+    ) -> Result<Self, IdentityError> {
         let fresh = Zeroizing::new(context.bytes::<SECRET_BYTES>());
         let seed = Zeroizing::new(store.create_server_secret(ACCESS_KEY, &*fresh).await?);
         let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| IdentityError::Key)?;
         let hashing = context.clone();
-        let hasher = tokio::task::spawn_blocking(move || Hasher::new(hashing)).await.map_err(|_| IdentityError::Key)??;
+        let hasher =
+            tokio::task::spawn_blocking(move || Hasher::new(hashing)).await.map_err(|_| IdentityError::Key)??;
         let lifetime = Duration::from_secs(u64::from(ACCESS_LIFETIME_S));
         Ok(Self {
             server_name: server_name.to_owned(),
@@ -191,22 +197,41 @@ impl App {
     ///
     /// # Errors
     /// [`AppError::Unauthenticated`] where it is not, or no longer, good.
-    pub async fn authenticate(&self, token: &str, request_id: Option<RequestId>, address: Option<IpAddr>) -> Result<Caller, AppError> {
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        request_id: Option<RequestId>,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, AppError> {
         let now = self.context.now();
-        let (principal, roles, session) = if token.strip_prefix(API_KEY_PREFIX).is_some_and(|rest| rest.starts_with('_')) {
+        let (principal, roles, session) = if token
+            .strip_prefix(API_KEY_PREFIX)
+            .is_some_and(|rest| rest.starts_with('_'))
+        {
             self.service(&SecretString::from(token), now).await?
         } else {
             let verified = self.identity.verify(token, now).map_err(|refusal| match refusal {
-                TokenRefusal::Expired => AppError::unauthenticated("token-expired", "the access token has expired; renew it"),
+                TokenRefusal::Expired => {
+                    AppError::unauthenticated("token-expired", "the access token has expired; renew it")
+                }
                 TokenRefusal::Invalid => AppError::unauthenticated("invalid-token", "the access token is not valid"),
             })?;
             match (verified.principal, verified.session) {
-                (Principal::User(user), Some(session)) => (verified.principal, self.user_roles(user, session, now).await?, Some(session)),
+                (Principal::User(user), Some(session)) => {
+                    (verified.principal, self.user_roles(user, session, now).await?, Some(session))
+                }
                 (Principal::Device(device), None) => {
                     self.require_active(device)?;
                     (verified.principal, self.identity.no_roles.clone(), None)
                 }
-                (Principal::User(_) | Principal::Device(_) | Principal::Service(_) | Principal::Anonymous | Principal::System, _) => {
+                (
+                    Principal::User(_)
+                    | Principal::Device(_)
+                    | Principal::Service(_)
+                    | Principal::Anonymous
+                    | Principal::System,
+                    _,
+                ) => {
                     return Err(AppError::unauthenticated("invalid-token", "the access token is not valid"));
                 }
             }
@@ -224,7 +249,9 @@ impl App {
 
     async fn user_roles(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Arc<[RoleName]>, AppError> {
         let ended = || AppError::unauthenticated("session-ended", "the session has ended; log in again");
-        let read = async { self.store.session(session).await.map(|found| found.map(|found| (found.user_id, found.expires_at))) };
+        let read = async {
+            self.store.session(session).await.map(|found| found.map(|found| (found.user_id, found.expires_at)))
+        };
         let (owner, expires_at) = self.identity.sessions.get(session, read).await?.ok_or_else(ended)?;
         if owner != user || now >= expires_at {
             return Err(ended());
@@ -240,14 +267,23 @@ impl App {
         Ok(standing.roles)
     }
 
-    async fn service(&self, key: &SecretString, now: Timestamp) -> Result<(Principal, Arc<[RoleName]>, Option<SessionId>), AppError> {
-        let refused = || AppError::unauthenticated("invalid-api-key", "the API key is not valid, was revoked or has expired");
+    async fn service(
+        &self,
+        key: &SecretString,
+        now: Timestamp,
+    ) -> Result<(Principal, Arc<[RoleName]>, Option<SessionId>), AppError> {
+        let refused =
+            || AppError::unauthenticated("invalid-api-key", "the API key is not valid, was revoked or has expired");
         let presented = presented(API_KEY_PREFIX, key).ok_or_else(refused)?;
         let id = ApiKeyId(presented.id);
         let read = async {
             let found = self.store.api_key(id).await?;
             Ok::<_, StoreError>(found.and_then(|found| {
-                Some(KeyStanding { digest: found.secret_digest?, roles: found.roles.into(), expires_at: found.expires_at })
+                Some(KeyStanding {
+                    digest: found.secret_digest?,
+                    roles: found.roles.into(),
+                    expires_at: found.expires_at,
+                })
             }))
         };
         let standing = self.identity.api_keys.get(id, read).await?.ok_or_else(refused)?;

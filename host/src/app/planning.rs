@@ -65,7 +65,8 @@ pub fn device_hash(deployment: DeploymentId, device: DeviceId) -> u64 {
 /// Where no device's class is the canary, the first few of the next class that has any are canaries:
 /// in a small fleet the first share may be empty, and a canary must not depend on that.
 fn widen_canary(classes: &mut [(u64, DeviceId, u16)], waves: u16, canaries: u32) {
-    let Some(first) = classes.iter().map(|(_, _, class)| *class).min().filter(|first| (1..waves).contains(first)) else {
+    let Some(first) = classes.iter().map(|(_, _, class)| *class).min().filter(|first| (1..waves).contains(first))
+    else {
         return;
     };
     let chosen = classes.iter_mut().filter(|(_, _, class)| *class == first);
@@ -80,11 +81,15 @@ impl App {
     ///
     /// # Errors
     /// The outer error is the store's or a missing policy's; the inner one the policy's own refusal or fault.
-    pub async fn choose(&self, deployment: &Deployment, among: Option<&[DeviceId]>, canaries: u32) -> Result<Result<Chosen, NotPlanned>, AppError> {
-        let policy = self
-            .policies
-            .targeting(deployment.plan.targeting_policy.as_ref())
-            .ok_or_else(|| AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name"))?;
+    pub async fn choose(
+        &self,
+        deployment: &Deployment,
+        among: Option<&[DeviceId]>,
+        canaries: u32,
+    ) -> Result<Result<Chosen, NotPlanned>, AppError> {
+        let policy = self.policies.targeting(deployment.plan.targeting_policy.as_ref()).ok_or_else(|| {
+            AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name")
+        })?;
         let asked = TargetingDeployment {
             id: deployment.id.to_string(),
             facts: self.deployment_facts(deployment).await?,
@@ -95,18 +100,28 @@ impl App {
         let plan = match run.outcome {
             Ok(Ok(plan)) => Ok(plan),
             Ok(Err(reason)) => Err((DecisionOutcome::Deny, reason)),
-            Err(fault) => Err((DecisionOutcome::Fault, Reason::new(super::gatekeeper::POLICY_FAULT, fault.to_string()))),
+            Err(fault) => {
+                Err((DecisionOutcome::Fault, Reason::new(super::gatekeeper::POLICY_FAULT, fault.to_string())))
+            }
         };
         match plan {
             Err((outcome, reason)) => {
                 let decision = self.planning_decision(&policy, &asked, outcome, &reason, None, (fuel, duration));
                 Ok(Err(NotPlanned { reason, decision: Box::new(decision) }))
             }
-            Ok(plan) => self.classify(deployment, Survey { policy, asked, plan, fuel, duration }, among, canaries).await,
+            Ok(plan) => {
+                self.classify(deployment, Survey { policy, asked, plan, fuel, duration }, among, canaries).await
+            }
         }
     }
 
-    async fn classify(&self, deployment: &Deployment, mut survey: Survey, among: Option<&[DeviceId]>, canaries: u32) -> Result<Result<Chosen, NotPlanned>, AppError> {
+    async fn classify(
+        &self,
+        deployment: &Deployment,
+        mut survey: Survey,
+        among: Option<&[DeviceId]>,
+        canaries: u32,
+    ) -> Result<Result<Chosen, NotPlanned>, AppError> {
         let candidates = match Selector::from_policy(survey.plan.candidates.clone()) {
             Ok(candidates) => candidates,
             Err(error) => return Ok(Err(self.not_planned(&survey, error.to_string()))),
@@ -132,20 +147,34 @@ impl App {
         Ok(Ok(self.arrange(&survey, classes, canaries)))
     }
 
-    fn classify_batch(&self, deployment: &Deployment, survey: &mut Survey, devices: &[Device], classes: &mut Vec<(u64, DeviceId, u16)>) -> Result<(), String> {
+    fn classify_batch(
+        &self,
+        deployment: &Deployment,
+        survey: &mut Survey,
+        devices: &[Device],
+        classes: &mut Vec<(u64, DeviceId, u16)>,
+    ) -> Result<(), String> {
         let hashes: Vec<u64> = devices.iter().map(|device| device_hash(deployment.id, device.id)).collect();
         let batch = columns(devices, &survey.plan.columns, hashes.clone(), &|id| self.bundle_name(id));
         let run = survey.policy.engine.classify(&survey.asked, &survey.plan, &batch, &[]);
         survey.fuel += run.fuel;
         survey.duration += run.duration;
         let found = run.outcome.map_err(|fault| fault.to_string())?;
-        classes.extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));
+        classes
+            .extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));
         Ok(())
     }
 
     fn not_planned(&self, survey: &Survey, fault: String) -> NotPlanned {
         let reason = Reason::new(super::gatekeeper::POLICY_FAULT, format!("the targeting policy failed: {fault}"));
-        let decision = self.planning_decision(&survey.policy, &survey.asked, DecisionOutcome::Fault, &reason, None, (survey.fuel, survey.duration));
+        let decision = self.planning_decision(
+            &survey.policy,
+            &survey.asked,
+            DecisionOutcome::Fault,
+            &reason,
+            None,
+            (survey.fuel, survey.duration),
+        );
         NotPlanned { reason, decision: Box::new(decision) }
     }
 
@@ -158,12 +187,17 @@ impl App {
         if capped {
             widen_canary(&mut classes, waves, canaries_left);
         }
-        let mut exclusions: Vec<ExclusionCount> = survey.plan.exclusions.iter().map(|reason| ExclusionCount {
-            code: reason.code.clone(),
-            message: reason.message.clone(),
-            count: 0,
-            sample: Vec::new(),
-        }).collect();
+        let mut exclusions: Vec<ExclusionCount> = survey
+            .plan
+            .exclusions
+            .iter()
+            .map(|reason| ExclusionCount {
+                code: reason.code.clone(),
+                message: reason.message.clone(),
+                count: 0,
+                sample: Vec::new(),
+            })
+            .collect();
         let mut devices = Vec::with_capacity(classes.len());
         for (_, device, class) in classes {
             if class >= waves {
@@ -184,11 +218,26 @@ impl App {
         exclusions.retain(|exclusion| exclusion.count > 0);
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
         let output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
-        let decision = self.planning_decision(&survey.policy, &survey.asked, DecisionOutcome::Planned, &reason, Some(output), (survey.fuel, survey.duration));
+        let decision = self.planning_decision(
+            &survey.policy,
+            &survey.asked,
+            DecisionOutcome::Planned,
+            &reason,
+            Some(output),
+            (survey.fuel, survey.duration),
+        );
         Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision }
     }
 
-    fn planning_decision(&self, policy: &ActivePolicy, asked: &TargetingDeployment, outcome: DecisionOutcome, reason: &Reason, output: Option<serde_json::Value>, cost: (u64, Duration)) -> Decision {
+    fn planning_decision(
+        &self,
+        policy: &ActivePolicy,
+        asked: &TargetingDeployment,
+        outcome: DecisionOutcome,
+        reason: &Reason,
+        output: Option<serde_json::Value>,
+        cost: (u64, Duration),
+    ) -> Decision {
         Decision {
             id: DecisionId(self.context.ulid()),
             at: self.context.now(),
@@ -256,7 +305,8 @@ impl<'a> Walk<'a> {
             let mut devices = app.store.devices_by_id(ids).await?;
             devices.retain(|device| {
                 let bundle = device.bundle_id.and_then(names);
-                let attributes = DeviceAttributes { device, bundle: bundle.as_ref().map(|(name, version)| (name, version)) };
+                let attributes =
+                    DeviceAttributes { device, bundle: bundle.as_ref().map(|(name, version)| (name, version)) };
                 device.status == DeviceStatus::Active && selector.matches(&attributes)
             });
             return Ok(Some(devices));

@@ -120,14 +120,23 @@ impl Policies {
                 revision
             } else {
                 let next = revision.revision + 1;
-                let successor = PolicyRevision { revision: next, plugin_digest: digest, created_at: context.now(), ..revision.clone() };
+                let successor = PolicyRevision {
+                    revision: next,
+                    plugin_digest: digest,
+                    created_at: context.now(),
+                    ..revision.clone()
+                };
                 install(store, context, successor, &[revision]).await?
             };
             let prepared = prepare(engine, bytes, &revision).await?;
             by_name.insert(revision.name.clone(), Arc::new(ActivePolicy { revision, engine: prepared }));
         }
         let of = |gate| {
-            by_name.values().find(|policy: &&Arc<ActivePolicy>| policy.revision.gate == gate).cloned().ok_or(PolicyError::Missing(gate))
+            by_name
+                .values()
+                .find(|policy: &&Arc<ActivePolicy>| policy.revision.gate == gate)
+                .cloned()
+                .ok_or(PolicyError::Missing(gate))
         };
         let active = Active {
             authorization: of(DecisionGate::Authorization)?,
@@ -175,7 +184,8 @@ fn pick(active: &Active, default: &Arc<ActivePolicy>, name: Option<&PolicyName>)
 }
 
 fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<PolicyRevision, PolicyError> {
-    let document: Document = toml::from_str(text).map_err(|error| PolicyError::Document { document: path, reason: error.to_string() })?;
+    let document: Document =
+        toml::from_str(text).map_err(|error| PolicyError::Document { document: path, reason: error.to_string() })?;
     let settings = serde_json::Value::Object(document.settings);
     let revision = PolicyRevision {
         name: document.name,
@@ -200,7 +210,12 @@ fn plugin(revision: &PolicyRevision) -> Result<(&'static [u8], Digest), PolicyEr
 }
 
 /// Keeps a revision that decides from here on, in the place of those in `retired`.
-async fn install(store: &Store, context: &Context, revision: PolicyRevision, retired: &[PolicyRevision]) -> Result<PolicyRevision, PolicyError> {
+async fn install(
+    store: &Store,
+    context: &Context,
+    revision: PolicyRevision,
+    retired: &[PolicyRevision],
+) -> Result<PolicyRevision, PolicyError> {
     let mut changes = Changes::new(&AuditRecord {
         id: AuditId(context.ulid()),
         at: context.now(),
@@ -211,7 +226,9 @@ async fn install(store: &Store, context: &Context, revision: PolicyRevision, ret
         decision_id: None,
         request_id: None,
         address: None,
-        detail: Some(Any(serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }))),
+        detail: Some(Any(
+            serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }),
+        )),
     });
     changes.put(&revision);
     for old in retired {

@@ -30,7 +30,8 @@ impl App {
     /// (`attempt-ended`) for a late report. Nothing changes then.
     pub async fn report(&self, caller: &Caller, report: Report) -> Result<(), AppError> {
         let device = report.assignment_id.device;
-        let grant = self.gatekeeper.authorize(caller, Action::DeviceReport, "device", Some(device.to_string()), Vec::new())?;
+        let grant =
+            self.gatekeeper.authorize(caller, Action::DeviceReport, "device", Some(device.to_string()), Vec::new())?;
         // Whatever a policy grants: nobody speaks for a device but the device.
         if caller.principal != Principal::Device(device) {
             return Err(AppError::not_a_device());
@@ -48,7 +49,9 @@ impl App {
                     return answers;
                 }
                 Err(AppError::Stale) => {}
-                Err(AppError::Internal(reason)) => return jobs.iter().map(|_| Err(AppError::Internal(reason.clone()))).collect(),
+                Err(AppError::Internal(reason)) => {
+                    return jobs.iter().map(|_| Err(AppError::Internal(reason.clone()))).collect();
+                }
                 Err(_) => break,
             }
         }
@@ -56,7 +59,8 @@ impl App {
     }
 
     async fn try_reports(&self, jobs: &[ReportJob]) -> Result<Vec<Result<(), AppError>>, AppError> {
-        let ids: Vec<_> = jobs.iter().map(|job| job.report.assignment_id).collect::<BTreeSet<_>>().into_iter().collect();
+        let ids: Vec<_> =
+            jobs.iter().map(|job| job.report.assignment_id).collect::<BTreeSet<_>>().into_iter().collect();
         let assignments = self.store.assignments_by_id(&ids).await?;
         let mut deployments = Vec::new();
         for id in assignments.iter().map(|assignment| assignment.deployment_id).collect::<BTreeSet<_>>() {
@@ -90,9 +94,14 @@ impl App {
             return Ok(());
         }
         work.reported(report);
-        let error = report.error.as_ref().map(|error| format!(": {} ({})", error.message, error.code)).unwrap_or_default();
+        let error =
+            report.error.as_ref().map(|error| format!(": {} ({})", error.message, error.code)).unwrap_or_default();
         let message = format!("the device reported {} in attempt {}{error}", report.state.as_str(), report.attempt);
-        work.advance(&before, *after, Note::new(TimelineKind::Report, format!("report.{}", report.state.as_str()), message));
+        work.advance(
+            &before,
+            *after,
+            Note::new(TimelineKind::Report, format!("report.{}", report.state.as_str()), message),
+        );
         Ok(())
     }
 }

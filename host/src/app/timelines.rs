@@ -35,7 +35,12 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
-    pub async fn get_device_timeline(&self, caller: &Caller, id: DeviceId, page: &Page) -> Result<(Vec<Explanation>, Listed<TimelineEntry>), AppError> {
+    pub async fn get_device_timeline(
+        &self,
+        caller: &Caller,
+        id: DeviceId,
+        page: &Page,
+    ) -> Result<(Vec<Explanation>, Listed<TimelineEntry>), AppError> {
         let (_, device) = self.device_in_scope(caller, Action::DeviceRead, id).await?;
         let entries = self.store.timeline(id, page).await?;
         let mut explanations = Vec::new();
@@ -50,7 +55,12 @@ impl App {
 
     async fn explain(&self, deployment: &Deployment, device: &Device) -> Result<Option<Explanation>, AppError> {
         let say = |code: &str, message: String| {
-            Ok(Some(Explanation { deployment_id: deployment.id, name: deployment.name.to_string(), code: code.to_owned(), message }))
+            Ok(Some(Explanation {
+                deployment_id: deployment.id,
+                name: deployment.name.to_string(),
+                code: code.to_owned(),
+                message,
+            }))
         };
         let id = AssignmentId { deployment: deployment.id, device: device.id };
         if let Some(assignment) = self.store.assignment(id).await? {
@@ -61,7 +71,10 @@ impl App {
             return Ok(None);
         }
         if device.status != DeviceStatus::Active {
-            return say("device-not-active", format!("the device is {}; only active devices are chosen", device.status.as_str()));
+            return say(
+                "device-not-active",
+                format!("the device is {}; only active devices are chosen", device.status.as_str()),
+            );
         }
         let bundle = device.bundle_id.and_then(|bundle| self.bundle_name(bundle));
         let attributes = DeviceAttributes { device, bundle: bundle.as_ref().map(|(name, version)| (name, version)) };
@@ -75,16 +88,27 @@ impl App {
             Err(refused) => say(&refused.reason.code, refused.reason.message),
             Ok(chosen) => match chosen.exclusions.into_iter().next() {
                 Some(exclusion) => say(&exclusion.code, exclusion.message),
-                None if chosen.devices.is_empty() => say("not-a-candidate", "the targeting policy does not consider such devices".to_owned()),
+                None if chosen.devices.is_empty() => {
+                    say("not-a-candidate", "the targeting policy does not consider such devices".to_owned())
+                }
                 None => say("joining", "the device matches and joins with the driver's next pass".to_owned()),
             },
         }
     }
 
-    fn explain_assignment(&self, deployment: &Deployment, assignment: &Assignment, device: &Device) -> (String, String) {
+    fn explain_assignment(
+        &self,
+        deployment: &Deployment,
+        assignment: &Assignment,
+        device: &Device,
+    ) -> (String, String) {
         let now = self.context.now();
         let wave = deployment.waves.get(usize::from(assignment.wave)).map_or("?", |wave| wave.name.as_str());
-        let reason = deployment.reason.as_ref().map(|reason| format!(": {} ({})", reason.message, reason.by)).unwrap_or_default();
+        let reason = deployment
+            .reason
+            .as_ref()
+            .map(|reason| format!(": {} ({})", reason.message, reason.by))
+            .unwrap_or_default();
         let code = |code: &str, message: String| (code.to_owned(), message);
         match assignment.state {
             AssignmentState::Queued if deployment.state != DeploymentState::Running => {
@@ -93,12 +117,21 @@ impl App {
             AssignmentState::Queued if assignment.wave > deployment.wave => {
                 code("wave-waiting", format!("the device is in wave `{wave}`, which has not opened yet{reason}"))
             }
-            AssignmentState::Queued if device.status != DeviceStatus::Active => code("device-not-active", format!("the device is {}", device.status.as_str())),
+            AssignmentState::Queued if device.status != DeviceStatus::Active => {
+                code("device-not-active", format!("the device is {}", device.status.as_str()))
+            }
             AssignmentState::Queued if assignment.due_at > now => match &assignment.error {
-                Some(error) => code("backoff", format!("tried again at {} after: {}", assignment.due_at, error.message)),
-                None => code("device-busy", format!("another deployment has the device; tried again at {}", assignment.due_at)),
+                Some(error) => {
+                    code("backoff", format!("tried again at {} after: {}", assignment.due_at, error.message))
+                }
+                None => code(
+                    "device-busy",
+                    format!("another deployment has the device; tried again at {}", assignment.due_at),
+                ),
             },
-            AssignmentState::Queued if self.holds(deployment.id) => code("held", format!("the rollback policy holds new offers{reason}")),
+            AssignmentState::Queued if self.holds(deployment.id) => {
+                code("held", format!("the rollback policy holds new offers{reason}"))
+            }
             AssignmentState::Queued if deployment.free_slots(now) == 0 => {
                 let window = deployment.plan.maintenance_window.is_some_and(|window| !window.contains(now));
                 if window {
@@ -107,12 +140,20 @@ impl App {
                     code("no-slot", format!("all {} slots are taken", deployment.plan.max_in_flight))
                 }
             }
-            AssignmentState::Offered | AssignmentState::RollbackOffered if self.silent(device.id, now) => {
-                code("device-silent", format!("offered, but the device was last seen {}", self.last_seen_text(device.id)))
-            }
+            AssignmentState::Offered | AssignmentState::RollbackOffered if self.silent(device.id, now) => code(
+                "device-silent",
+                format!("offered, but the device was last seen {}", self.last_seen_text(device.id)),
+            ),
             state => {
-                let error = assignment.error.as_ref().map(|error| format!(": {} ({})", error.message, error.code)).unwrap_or_default();
-                code(state.as_str(), format!("wave `{wave}`, attempt {}: {}{error}", assignment.attempt, state.as_str()))
+                let error = assignment
+                    .error
+                    .as_ref()
+                    .map(|error| format!(": {} ({})", error.message, error.code))
+                    .unwrap_or_default();
+                code(
+                    state.as_str(),
+                    format!("wave `{wave}`, attempt {}: {}{error}", assignment.attempt, state.as_str()),
+                )
             }
         }
     }

@@ -24,9 +24,14 @@ impl AllowedMethods {
         let segments: Vec<&str> = path.split('/').collect();
         let is_parameter = |pattern: &String| pattern.starts_with('{');
         let fits = |(patterns, _): &&(Vec<String>, String)| {
-            patterns.len() == segments.len() && patterns.iter().zip(&segments).all(|(pattern, segment)| is_parameter(pattern) || pattern == segment)
+            patterns.len() == segments.len()
+                && patterns.iter().zip(&segments).all(|(pattern, segment)| is_parameter(pattern) || pattern == segment)
         };
-        let best = self.0.iter().filter(fits).min_by_key(|(patterns, _)| patterns.iter().filter(|pattern| is_parameter(pattern)).count());
+        let best = self
+            .0
+            .iter()
+            .filter(fits)
+            .min_by_key(|(patterns, _)| patterns.iter().filter(|pattern| is_parameter(pattern)).count());
         best.map(|(_, methods)| methods.as_str())
     }
 }

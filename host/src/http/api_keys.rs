@@ -92,7 +92,12 @@ impl ApiKeyApi {
 
     /// List API keys
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
-    async fn list_api_keys(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Json<Listing<ApiKey>>> {
+    async fn list_api_keys(
+        &self,
+        caller: Bearer,
+        limit: LimitQuery,
+        cursor: CursorQuery,
+    ) -> Answer<Json<Listing<ApiKey>>> {
         Ok(Json(self.app.list_api_keys(&caller.0, &page(limit, cursor)?).await?.into()))
     }
 

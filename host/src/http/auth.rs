@@ -228,7 +228,12 @@ impl AuthApi {
 
     /// List one's sessions
     #[oai(path = "/auth/sessions", method = "get", operation_id = "list_sessions")]
-    async fn list_sessions(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Json<Listing<SessionAnswer>>> {
+    async fn list_sessions(
+        &self,
+        caller: Bearer,
+        limit: LimitQuery,
+        cursor: CursorQuery,
+    ) -> Answer<Json<Listing<SessionAnswer>>> {
         let listed = self.app.list_sessions(&caller.0, &page(limit, cursor)?).await?;
         let items = listed.items.into_iter().map(|session| SessionAnswer::new(session, caller.0.session)).collect();
         Ok(Json(Listing { items, next: listed.next.map(|cursor| cursor.to_string()) }))

@@ -60,7 +60,11 @@ fn parse(data: &[u8]) -> Result<Value, Problem> {
     }
     serde_json::from_slice(data).map_err(|error| {
         let detail = format!("not JSON at line {}, column {}", error.line(), error.column());
-        Problem::invalid("malformed-json", format!("the body is {detail}"), vec![FieldProblem { pointer: String::new(), detail }])
+        Problem::invalid(
+            "malformed-json",
+            format!("the body is {detail}"),
+            vec![FieldProblem { pointer: String::new(), detail }],
+        )
     })
 }
 
@@ -100,7 +104,9 @@ pub fn rule(message: &str) -> String {
 fn unreadable(error: ReadBodyError) -> Problem {
     match error {
         ReadBodyError::PayloadTooLarge => too_large(),
-        ReadBodyError::Io(_) | ReadBodyError::Utf8(_) => Problem::new(StatusCode::BAD_REQUEST, "body-incomplete", "the body ended too early"),
+        ReadBodyError::Io(_) | ReadBodyError::Utf8(_) => {
+            Problem::new(StatusCode::BAD_REQUEST, "body-incomplete", "the body ended too early")
+        }
         ReadBodyError::BodyHasBeenTaken => Problem::internal(),
     }
 }
@@ -108,7 +114,11 @@ fn unreadable(error: ReadBodyError) -> Problem {
 /// A body beyond [`MAX_JSON_BYTES`].
 #[must_use]
 pub fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", format!("a JSON body has at most {MAX_JSON_BYTES} bytes"))
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        format!("a JSON body has at most {MAX_JSON_BYTES} bytes"),
+    )
 }
 
 impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Json<T> {
@@ -123,7 +133,10 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Json<T> {
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
             description: None,
-            content: vec![MetaMediaType { content_type: <Self as Payload>::CONTENT_TYPE, schema: <Self as Payload>::schema_ref() }],
+            content: vec![MetaMediaType {
+                content_type: <Self as Payload>::CONTENT_TYPE,
+                schema: <Self as Payload>::schema_ref(),
+            }],
             required: <Self as ParsePayload>::IS_REQUIRED,
         })
     }
@@ -167,7 +180,10 @@ mod tests {
     #[test]
     fn a_message_loses_the_value() {
         assert_eq!(rule(r#"Expected input type "string", found "hunter2"."#), r#"Expected input type "string""#);
-        assert_eq!(rule(r#"failed to parse "string_Email": not a valid Email (occurred while parsing "X")"#), "not a valid Email");
+        assert_eq!(
+            rule(r#"failed to parse "string_Email": not a valid Email (occurred while parsing "X")"#),
+            "not a valid Email"
+        );
         assert_eq!(rule("cannot read `hunter2`; write `key`"), "cannot read …; write …");
     }
 }

@@ -66,7 +66,12 @@ impl ConfigApi {
     ///
     /// Makes a new version and has it delivered with the device's next heartbeat.
     #[oai(path = "/:id/config", method = "put", operation_id = "put_device_config")]
-    async fn put_device_config(&self, caller: Bearer, id: Path<DeviceId>, body: Json<ConfigRequest>) -> Result<Json<DeviceConfig>, Problem> {
+    async fn put_device_config(
+        &self,
+        caller: Bearer,
+        id: Path<DeviceId>,
+        body: Json<ConfigRequest>,
+    ) -> Result<Json<DeviceConfig>, Problem> {
         Ok(Json(self.app.put_device_config(&caller.0, id.0, body.0.document.0).await?))
     }
 
@@ -95,7 +100,12 @@ impl ConfigApi {
     ///
     /// Writes an earlier document again, as a new version.
     #[oai(path = "/:id/config/rollback", method = "post", operation_id = "rollback_device_config")]
-    async fn rollback_device_config(&self, caller: Bearer, id: Path<DeviceId>, body: Json<ConfigRollbackRequest>) -> Result<Json<DeviceConfig>, Problem> {
+    async fn rollback_device_config(
+        &self,
+        caller: Bearer,
+        id: Path<DeviceId>,
+        body: Json<ConfigRollbackRequest>,
+    ) -> Result<Json<DeviceConfig>, Problem> {
         Ok(Json(self.app.rollback_device_config(&caller.0, id.0, body.0.version).await?))
     }
 
@@ -103,7 +113,12 @@ impl ConfigApi {
     ///
     /// Sends one device to an earlier bundle, with the rollback policy's permission.
     #[oai(path = "/:id/rollback", method = "post", operation_id = "rollback_device")]
-    async fn rollback_device(&self, caller: Bearer, id: Path<DeviceId>, body: Json<DeviceRollbackRequest>) -> Result<Accepted, Problem> {
+    async fn rollback_device(
+        &self,
+        caller: Bearer,
+        id: Path<DeviceId>,
+        body: Json<DeviceRollbackRequest>,
+    ) -> Result<Accepted, Problem> {
         Ok(Accepted::Assignment(Json(self.app.rollback_device(&caller.0, id.0, body.0.to_bundle).await?)))
     }
 }

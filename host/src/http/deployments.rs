@@ -59,10 +59,11 @@ impl DeploymentRequest {
             (None, Some(document)) => Target::Config(document.0),
             (Some(_), Some(_)) | (None, None) => {
                 let detail = "give either `bundle_id` or `config`";
-                return Err(Problem::invalid("invalid-body", detail, vec![super::problem::FieldProblem {
-                    pointer: "/bundle_id".to_owned(),
-                    detail: detail.to_owned(),
-                }]));
+                return Err(Problem::invalid(
+                    "invalid-body",
+                    detail,
+                    vec![super::problem::FieldProblem { pointer: "/bundle_id".to_owned(), detail: detail.to_owned() }],
+                ));
             }
         };
         Ok(NewDeployment { name: self.name, target, selector: self.selector, plan: self.plan })
@@ -123,7 +124,12 @@ impl DeploymentApi {
     async fn preview_deployment(&self, caller: Bearer, body: Json<DeploymentRequest>) -> Answer<Json<PreviewAnswer>> {
         let preview = self.app.preview_deployment(&caller.0, body.0.parse()?).await?;
         let devices = preview.waves.iter().map(|wave| wave.counts.total()).sum();
-        Ok(Json(PreviewAnswer { waves: preview.waves, exclusions: preview.exclusions, devices, message: preview.decision.message }))
+        Ok(Json(PreviewAnswer {
+            waves: preview.waves,
+            exclusions: preview.exclusions,
+            devices,
+            message: preview.decision.message,
+        }))
     }
 
     /// Create a deployment
@@ -183,7 +189,12 @@ impl DeploymentApi {
     ///
     /// No new offers are made; what is in flight goes on.
     #[oai(path = "/deployments/:id/pause", method = "post", operation_id = "pause_deployment")]
-    async fn pause_deployment(&self, caller: Bearer, id: Path<DeploymentId>, body: Json<StepRequest>) -> Answer<Json<Deployment>> {
+    async fn pause_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<StepRequest>,
+    ) -> Answer<Json<Deployment>> {
         self.step(caller, id, Control::Pause, body.0.reason).await
     }
 
@@ -191,7 +202,12 @@ impl DeploymentApi {
     ///
     /// Also one that a policy or the host's floor halted.
     #[oai(path = "/deployments/:id/resume", method = "post", operation_id = "resume_deployment")]
-    async fn resume_deployment(&self, caller: Bearer, id: Path<DeploymentId>, body: Json<StepRequest>) -> Answer<Json<Deployment>> {
+    async fn resume_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<StepRequest>,
+    ) -> Answer<Json<Deployment>> {
         self.step(caller, id, Control::Resume, body.0.reason).await
     }
 
@@ -199,7 +215,12 @@ impl DeploymentApi {
     ///
     /// Nobody new is offered anything; what is in flight comes to its end.
     #[oai(path = "/deployments/:id/cancel", method = "post", operation_id = "cancel_deployment")]
-    async fn cancel_deployment(&self, caller: Bearer, id: Path<DeploymentId>, body: Json<StepRequest>) -> Answer<Json<Deployment>> {
+    async fn cancel_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<StepRequest>,
+    ) -> Answer<Json<Deployment>> {
         self.step(caller, id, Control::Cancel, body.0.reason).await
     }
 
@@ -208,14 +229,25 @@ impl DeploymentApi {
     /// Every exposed device is sent back to what it ran before, as fast as the plan's slots allow. The
     /// bundle is marked bad, unless only failed devices go back.
     #[oai(path = "/deployments/:id/rollback", method = "post", operation_id = "rollback_deployment")]
-    async fn rollback_deployment(&self, caller: Bearer, id: Path<DeploymentId>, body: Json<RollbackRequest>) -> Answer<Json<Deployment>> {
+    async fn rollback_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<RollbackRequest>,
+    ) -> Answer<Json<Deployment>> {
         let extent = body.0.extent.unwrap_or(RollbackExtent::Everyone);
         self.step(caller, id, Control::RollBack(extent), body.0.reason).await
     }
 }
 
 impl DeploymentApi {
-    async fn step(&self, caller: Bearer, id: Path<DeploymentId>, control: Control, reason: Option<Remark>) -> Answer<Json<Deployment>> {
+    async fn step(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        control: Control,
+        reason: Option<Remark>,
+    ) -> Answer<Json<Deployment>> {
         Ok(Json(self.app.control_deployment(&caller.0, id.0, control, reason).await?))
     }
 }

@@ -9,7 +9,9 @@ use kernex_model::id::RequestId;
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
-use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
+use poem_openapi::error::{
+    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
+};
 
 use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
@@ -52,7 +54,9 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         let mut response = match self.answer(request).await {
             Ok(response) => response,
             Err(error) if error.is_from_response() => error.into_response(),
-            Err(error) => problem_of(error, self.allowed.at(target.path())).document(id, target.path(), self.app.context.now()),
+            Err(error) => {
+                problem_of(error, self.allowed.at(target.path())).document(id, target.path(), self.app.context.now())
+            }
         };
         if response.status().is_server_error() {
             tracing::error!(request.id = %id, path = target.path(), status = response.status().as_u16(), "call failed");
@@ -92,7 +96,12 @@ impl<E: Endpoint + 'static> Envelope<E> {
         }
         match tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), finished).await {
             Ok(answer) => answer,
-            Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", format!("not done within {CALL_TIME_OUT_S} s")).into()),
+            Err(_) => Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timed-out",
+                format!("not done within {CALL_TIME_OUT_S} s"),
+            )
+            .into()),
         }
     }
 }
@@ -111,13 +120,19 @@ fn panicked() -> poem::Error {
 /// Whether the call carries content of any length: bundles, plugins, progress events.
 fn streams(method: &Method, path: &str) -> bool {
     let Some(path) = path.strip_prefix("/api/v1/") else { return false };
-    (*method == Method::POST && matches!(path, "bundles" | "plugins")) || path.ends_with("/content") || path.ends_with("/events")
+    (*method == Method::POST && matches!(path, "bundles" | "plugins"))
+        || path.ends_with("/content")
+        || path.ends_with("/events")
 }
 
 fn check_head(request: &Request) -> Result<(), Problem> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET_BYTES {
-        return Err(Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", format!("a request target has at most {MAX_TARGET_BYTES} bytes")));
+        return Err(Problem::new(
+            StatusCode::URI_TOO_LONG,
+            "target-too-long",
+            format!("a request target has at most {MAX_TARGET_BYTES} bytes"),
+        ));
     }
     let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers > MAX_HEADER_BYTES {
@@ -129,7 +144,8 @@ fn check_head(request: &Request) -> Result<(), Problem> {
 
 /// Refuses a long body by its announced length; one without such is read here, up to the limit.
 async fn limit_body(request: &mut Request) -> poem::Result<()> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = announced {
         return if length > MAX_JSON_BYTES as u64 { Err(too_large().into()) } else { Ok(()) };
     }
@@ -138,7 +154,13 @@ async fn limit_body(request: &mut Request) -> poem::Result<()> {
         return Ok(());
     }
     let read = tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), body.into_bytes_limit(MAX_JSON_BYTES)).await;
-    let bytes = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", format!("the body did not come within {CALL_TIME_OUT_S} s")))??;
+    let bytes = read.map_err(|_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            format!("the body did not come within {CALL_TIME_OUT_S} s"),
+        )
+    })??;
     request.set_body(Body::from_bytes(bytes));
     Ok(())
 }
@@ -153,14 +175,25 @@ fn problem_of(error: poem::Error, allowed: Option<&str>) -> Problem {
         return Problem::new(StatusCode::NOT_FOUND, "unknown-path", "there is nothing at this path; see /docs");
     }
     if error.is::<MethodNotAllowedError>() {
-        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take this method; see /docs")
-            .with_header(header::ALLOW, allowed.unwrap_or("GET"));
+        return Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "this path does not take this method; see /docs",
+        )
+        .with_header(header::ALLOW, allowed.unwrap_or("GET"));
     }
     if error.is::<AuthorizationError>() {
-        return Problem::unauthenticated("authentication-required", "send `Authorization: Bearer` with an access token or API key");
+        return Problem::unauthenticated(
+            "authentication-required",
+            "send `Authorization: Bearer` with an access token or API key",
+        );
     }
     if error.is::<ContentTypeError>() {
-        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "send the body with `Content-Type: application/json`");
+        return Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "send the body with `Content-Type: application/json`",
+        );
     }
     if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
         return Problem::parameter(name, rule(reason));
@@ -194,7 +227,8 @@ mod tests {
 
     #[test]
     fn framework_errors_become_problems_without_values() {
-        let error = ParseParamError { name: "limit", reason: r#"Expected input type "x", found "hunter2"."#.to_owned() };
+        let error =
+            ParseParamError { name: "limit", reason: r#"Expected input type "x", found "hunter2"."#.to_owned() };
         let problem = problem_of(error.into(), None);
         assert_eq!(problem.code(), "invalid-parameter");
         assert!(!format!("{problem:?}").contains("hunter2"));

@@ -34,7 +34,12 @@ pub(super) fn explain(registry: &Registry, schema: &MetaSchemaRef, value: &Value
 /// Where in `value` a rule is broken that the schema does not tell, such as one over a map's keys: found by
 /// leaving things out until the refusal changes. `refusal` says why a body is refused.
 #[must_use]
-pub(super) fn locate(registry: &Registry, schema: &MetaSchemaRef, value: &Value, refusal: &dyn Fn(Value) -> Option<String>) -> String {
+pub(super) fn locate(
+    registry: &Registry,
+    schema: &MetaSchemaRef,
+    value: &Value,
+    refusal: &dyn Fn(Value) -> Option<String>,
+) -> String {
     let original = refusal(value.clone());
     let mut pointer = String::new();
     let mut schema = resolve(registry, schema);
@@ -42,7 +47,12 @@ pub(super) fn locate(registry: &Registry, schema: &MetaSchemaRef, value: &Value,
         let Some(fields) = value.pointer(&pointer).and_then(Value::as_object) else { break };
         let declared = schema.iter().flat_map(|schema| &schema.properties).map(|(name, _)| *name);
         let mut names: Vec<&str> = declared.filter(|name| fields.contains_key(*name)).collect();
-        names.extend(fields.keys().map(String::as_str).filter(|name| schema.is_none_or(|schema| !schema.properties.iter().any(|(known, _)| known == name))));
+        names.extend(
+            fields
+                .keys()
+                .map(String::as_str)
+                .filter(|name| schema.is_none_or(|schema| !schema.properties.iter().any(|(known, _)| known == name))),
+        );
         let changes = |name: &&str| {
             let mut without = value.clone();
             without.pointer_mut(&pointer).and_then(Value::as_object_mut).and_then(|fields| fields.remove(*name));
@@ -137,7 +147,9 @@ impl Search<'_> {
             self.wrong(pointer, format!("has at most {max} bytes"));
         } else if let Some(min) = schema.min_length.filter(|min| text.len() < *min) {
             self.wrong(pointer, format!("has at least {min} bytes"));
-        } else if let Some(pattern) = schema.pattern.as_deref().filter(|pattern| Regex::new(pattern).is_ok_and(|rule| !rule.is_match(text))) {
+        } else if let Some(pattern) =
+            schema.pattern.as_deref().filter(|pattern| Regex::new(pattern).is_ok_and(|rule| !rule.is_match(text)))
+        {
             self.wrong(pointer, format!("must match {pattern}"));
         }
     }
@@ -162,7 +174,13 @@ impl Search<'_> {
         }
     }
 
-    fn look_at_fields(&mut self, schema: &MetaSchema, fields: &serde_json::Map<String, Value>, pointer: &mut String, depth: usize) {
+    fn look_at_fields(
+        &mut self,
+        schema: &MetaSchema,
+        fields: &serde_json::Map<String, Value>,
+        pointer: &mut String,
+        depth: usize,
+    ) {
         if let Some(max) = schema.max_properties.filter(|max| fields.len() > *max) {
             self.wrong(pointer, format!("has at most {max} entries"));
         }
@@ -179,7 +197,10 @@ impl Search<'_> {
                 None if schema.properties.is_empty() => {}
                 None => self.below(pointer, name, |search, pointer| {
                     if search.unknown.len() < MAX_ERRORS {
-                        search.unknown.push(FieldProblem { pointer: pointer.clone(), detail: "is not a field of this body".to_owned() });
+                        search.unknown.push(FieldProblem {
+                            pointer: pointer.clone(),
+                            detail: "is not a field of this body".to_owned(),
+                        });
                     }
                 }),
             }
@@ -247,10 +268,26 @@ mod tests {
             (json!({"username": "ada"}), "/password", "is required"),
             (json!({"username": "ada", "password": "hunter2"}), "/password", "has at least 12 bytes"),
             (json!({"username": "ada", "password": 7}), "/password", "must be a string"),
-            (json!({"username": "-", "password": "correct horse battery"}), "/username", "must match ^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"),
-            (json!({"username": "ada", "password": "correct horse battery", "inner": {"limit": "x"}}), "/inner/limit", "must be an integer"),
-            (json!({"username": "ada", "password": "correct horse battery", "tags": ["a", 1]}), "/tags/1", "must be a string"),
-            (json!({"username": "ada", "password": "correct horse battery", "a/b": 1}), "/a~1b", "is not a field of this body"),
+            (
+                json!({"username": "-", "password": "correct horse battery"}),
+                "/username",
+                "must match ^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+            ),
+            (
+                json!({"username": "ada", "password": "correct horse battery", "inner": {"limit": "x"}}),
+                "/inner/limit",
+                "must be an integer",
+            ),
+            (
+                json!({"username": "ada", "password": "correct horse battery", "tags": ["a", 1]}),
+                "/tags/1",
+                "must be a string",
+            ),
+            (
+                json!({"username": "ada", "password": "correct horse battery", "a/b": 1}),
+                "/a~1b",
+                "is not a field of this body",
+            ),
             (json!(["hunter2"]), "", "must be an object"),
         ] {
             assert_eq!(errors(&body), [(pointer.to_owned(), detail.to_owned())], "{pointer}");

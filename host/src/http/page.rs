@@ -29,11 +29,11 @@ impl FromStr for Limit {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .map(Self)
-            .ok_or(InvalidText { what: "limit (1 to 1000)", pattern: LIMIT_PATTERN, max_length: 4 })
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).map(Self).ok_or(InvalidText {
+            what: "limit (1 to 1000)",
+            pattern: LIMIT_PATTERN,
+            max_length: 4,
+        })
     }
 }
 

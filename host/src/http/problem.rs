@@ -97,7 +97,11 @@ impl Problem {
     /// Our fault; what happened is in the log.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "something went wrong in the server; the request id names it in the log")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal-error",
+            "something went wrong in the server; the request id names it in the log",
+        )
     }
 
     /// The stable code.
@@ -153,7 +157,9 @@ impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         let sentence = error.to_string();
         match error {
-            AppError::Invalid { code, detail, fields } => Self::invalid(code, detail, fields.into_iter().map(FieldProblem::from).collect()),
+            AppError::Invalid { code, detail, fields } => {
+                Self::invalid(code, detail, fields.into_iter().map(FieldProblem::from).collect())
+            }
             AppError::Unauthenticated { code, detail } => Self::unauthenticated(code, detail),
             AppError::Denied { decision, reason } => {
                 Self { decision: Some(decision), ..Self::new(StatusCode::FORBIDDEN, reason.code, reason.message) }
@@ -162,16 +168,23 @@ impl From<AppError> for Problem {
             AppError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", sentence),
             AppError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             AppError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", sentence),
-            AppError::PreconditionRequired => Self::new(StatusCode::PRECONDITION_REQUIRED, "if-match-required", sentence),
-            AppError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", sentence),
-            AppError::Stalled { .. } => Self::new(StatusCode::REQUEST_TIMEOUT, "body-stalled", sentence).with_header(header::CONNECTION, "close"),
-            AppError::StorageFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", sentence),
-            AppError::RangeNotSatisfiable { size } => Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", sentence)
-                .with_header(header::CONTENT_RANGE, format_args!("bytes */{size}")),
-            AppError::TooManyRequests { retry_after_s } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", sentence).with_header(header::RETRY_AFTER, retry_after_s)
+            AppError::PreconditionRequired => {
+                Self::new(StatusCode::PRECONDITION_REQUIRED, "if-match-required", sentence)
             }
-            AppError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence).with_header(header::RETRY_AFTER, BUSY_RETRY_AFTER_S),
+            AppError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", sentence),
+            AppError::Stalled { .. } => Self::new(StatusCode::REQUEST_TIMEOUT, "body-stalled", sentence)
+                .with_header(header::CONNECTION, "close"),
+            AppError::StorageFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", sentence),
+            AppError::RangeNotSatisfiable { size } => {
+                Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", sentence)
+                    .with_header(header::CONTENT_RANGE, format_args!("bytes */{size}"))
+            }
+            AppError::TooManyRequests { retry_after_s } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", sentence)
+                    .with_header(header::RETRY_AFTER, retry_after_s)
+            }
+            AppError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence)
+                .with_header(header::RETRY_AFTER, BUSY_RETRY_AFTER_S),
             AppError::Internal(cause) => {
                 tracing::error!(cause, "internal error");
                 Self::internal()
@@ -190,7 +203,8 @@ impl Problem {
     /// Nobody knows who is calling.
     #[must_use]
     pub fn unauthenticated(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"kernex\"")
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+            .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"kernex\"")
     }
 }
 

@@ -15,7 +15,7 @@ fn tables(directory: &Path) -> BTreeSet<String> {
 }
 
 /// Waits until a new table appears; whether one did within `patience`.
-pub async fn next(directory: &Path, patience: Duration) -> bool {
+pub(super) async fn next(directory: &Path, patience: Duration) -> bool {
     let before = tables(directory);
     let start = Instant::now();
     while start.elapsed() < patience {

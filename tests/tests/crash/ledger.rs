@@ -5,36 +5,36 @@ use std::sync::Mutex;
 
 /// What was acknowledged. One writer writes each entry, so that at most its next write is in doubt.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Entries>);
+pub(super) struct Ledger(Mutex<Entries>);
 
 /// Everything that was acknowledged up to now.
 #[derive(Debug, Clone, Default)]
-pub struct Entries {
+pub(super) struct Entries {
     /// Devices that enrolled.
-    pub devices: Vec<String>,
+    pub(super) devices: Vec<String>,
     /// The highest number that was written into a device's label, by device.
-    pub labels: BTreeMap<String, u64>,
+    pub(super) labels: BTreeMap<String, u64>,
     /// Bundles with the number that their content begins with.
-    pub bundles: Vec<(String, u64)>,
+    pub(super) bundles: Vec<(String, u64)>,
     /// The last report taken in, by device: `downloading` or `installed`.
-    pub reports: BTreeMap<String, &'static str>,
+    pub(super) reports: BTreeMap<String, &'static str>,
 }
 
 impl Ledger {
     /// Writes down what was acknowledged.
-    pub fn note(&self, what: impl FnOnce(&mut Entries)) {
+    pub(super) fn note(&self, what: impl FnOnce(&mut Entries)) {
         what(&mut self.0.lock().expect("nobody panicked over the ledger"));
     }
 
     /// A copy of all of it.
-    pub fn entries(&self) -> Entries {
+    pub(super) fn entries(&self) -> Entries {
         self.0.lock().expect("nobody panicked over the ledger").clone()
     }
 }
 
 impl Entries {
     /// How many acknowledgements there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let edits: u64 = self.labels.values().sum();
         let reports: usize = self.reports.values().map(|state| if *state == "installed" { 2 } else { 1 }).sum();
         self.devices.len() + usize::try_from(edits).expect("few edits") + self.bundles.len() + reports

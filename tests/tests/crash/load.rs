@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use super::ledger::Ledger;
 
 /// The label that is counted up.
-pub const LABEL: &str = "edit";
+pub(super) const LABEL: &str = "edit";
 /// Bytes of a bundle after the number that it begins with.
-pub const BUNDLE_BYTES: usize = 20_000;
+pub(super) const BUNDLE_BYTES: usize = 20_000;
 /// Pause between two enrolments: the server bounds how many may come from one address.
 const ENROLMENT_PAUSE: Duration = Duration::from_millis(60);
 
 /// What a bundle with this number contains.
-pub fn content(number: u64) -> Vec<u8> {
+pub(super) fn content(number: u64) -> Vec<u8> {
     let mut content = number.to_be_bytes().to_vec();
     content.resize(8 + BUNDLE_BYTES, u8::try_from(number % 251).expect("a byte"));
     content
@@ -26,13 +26,13 @@ pub fn content(number: u64) -> Vec<u8> {
 
 /// What all writers write with.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub(super) struct Load {
     /// Calls as an administrator.
-    pub admin: Client,
+    pub(super) admin: Client,
     /// Where acknowledgements are written down.
-    pub ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     /// Numbers bundles.
-    pub bundles: Arc<AtomicU64>,
+    pub(super) bundles: Arc<AtomicU64>,
 }
 
 /// The answer, unless the server is gone.
@@ -43,7 +43,7 @@ async fn answered(call: kernex_tests::harness::Call) -> Option<Answer> {
 impl Load {
     /// Starts every kind of writer; they end when the set is dropped, or the server has gone. `reporters`
     /// are devices with the command that they report on.
-    pub fn start(&self, label_devices: &[String], reporters: Vec<(TestDevice, Value)>) -> JoinSet<()> {
+    pub(super) fn start(&self, label_devices: &[String], reporters: Vec<(TestDevice, Value)>) -> JoinSet<()> {
         let mut writers = JoinSet::new();
         for device in label_devices {
             writers.spawn(self.clone().edit_labels(device.clone()));

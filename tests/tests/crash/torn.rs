@@ -12,7 +12,7 @@ use super::load::{LABEL, content};
 const PAGE: usize = 1_000;
 
 /// Every item of a list.
-pub async fn all(client: &Client, path: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
+pub(super) async fn all(client: &Client, path: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
     let mut found = Vec::new();
     let mut cursor = None::<String>;
     loop {
@@ -50,7 +50,7 @@ async fn records(client: &Client, action: &str) -> BTreeMap<String, u64> {
 }
 
 /// Fails the test where an acknowledged write is missing.
-pub async fn nothing_is_lost(client: &Client, acknowledged: &Entries) {
+pub(super) async fn nothing_is_lost(client: &Client, acknowledged: &Entries) {
     let devices = by_id(client, "/devices").await;
     for id in &acknowledged.devices {
         assert!(devices.contains_key(id), "the enrolment of {id} was acknowledged and is lost");
@@ -76,7 +76,7 @@ fn edits(device: &Value) -> u64 {
 }
 
 /// Fails the test where a report is lost, and where counts and assignments disagree.
-pub async fn reports_are_whole(client: &Client, deployment: &str, acknowledged: &Entries) {
+pub(super) async fn reports_are_whole(client: &Client, deployment: &str, acknowledged: &Entries) {
     let path = format!("/deployments/{deployment}");
     let assignments = all(client, &format!("{path}/assignments"), &[]).await;
     let mut counts = BTreeMap::<(u64, String), u64>::new();
@@ -102,7 +102,7 @@ pub async fn reports_are_whole(client: &Client, deployment: &str, acknowledged: 
 }
 
 /// Fails the test where a change has no audit record, or an audit record no change.
-pub async fn changes_and_records_agree(client: &Client, deployment: &str, edited: &[String]) {
+pub(super) async fn changes_and_records_agree(client: &Client, deployment: &str, edited: &[String]) {
     let devices = by_id(client, "/devices").await;
     let enrolled = records(client, "device:enrol").await;
     for id in devices.keys() {

@@ -12,7 +12,7 @@ const POLL: Duration = Duration::from_millis(60);
 
 /// How a device takes to the bundle that it is told to install. Going back always works.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Manner {
+pub(super) enum Manner {
     /// It installs what it is told.
     Willing,
     /// This bundle does not install: it says so.
@@ -23,24 +23,24 @@ pub enum Manner {
 
 /// What a device has been through. Shared with the test.
 #[derive(Debug, Clone, Default)]
-pub struct Story {
+pub(super) struct Story {
     /// The bundle that it runs.
-    pub bundle: Option<String>,
+    pub(super) bundle: Option<String>,
     /// The config version and document that it runs.
-    pub config: Option<(u64, Value)>,
+    pub(super) config: Option<(u64, Value)>,
     /// Every command that it took up, in order.
-    pub commands: Vec<Value>,
+    pub(super) commands: Vec<Value>,
     /// Reports that the server took in, as (assignment, attempt, state).
-    pub acknowledged: Vec<(String, u64, String)>,
+    pub(super) acknowledged: Vec<(String, u64, String)>,
     /// Reports that the server refused, with its code.
-    pub refused: Vec<(String, String)>,
+    pub(super) refused: Vec<(String, String)>,
 }
 
 /// A device that lives by itself until it is dropped.
 #[derive(Debug)]
-pub struct Simulated {
+pub(super) struct Simulated {
     /// The device; the test may call in its name too.
-    pub device: TestDevice,
+    pub(super) device: TestDevice,
     story: Arc<Mutex<Story>>,
     manner: Arc<Mutex<Manner>>,
     life: JoinHandle<()>,
@@ -54,7 +54,7 @@ impl Drop for Simulated {
 
 impl Simulated {
     /// Begins to live.
-    pub fn of(device: TestDevice) -> Self {
+    pub(super) fn of(device: TestDevice) -> Self {
         let story = Arc::<Mutex<Story>>::default();
         let manner = Arc::new(Mutex::new(Manner::Willing));
         let life = tokio::spawn(live(device.clone(), story.clone(), manner.clone()));
@@ -62,33 +62,33 @@ impl Simulated {
     }
 
     /// Its identifier.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         &self.device.id
     }
 
     /// What it has been through up to now.
-    pub fn story(&self) -> Story {
+    pub(super) fn story(&self) -> Story {
         self.story.lock().expect("nobody panicked over a story").clone()
     }
 
     /// The bundle that it runs.
-    pub fn bundle(&self) -> Option<String> {
+    pub(super) fn bundle(&self) -> Option<String> {
         self.story().bundle
     }
 
     /// Changes how it takes to bundles.
-    pub fn behave(&self, manner: Manner) {
+    pub(super) fn behave(&self, manner: Manner) {
         *self.manner.lock().expect("nobody panicked over a manner") = manner;
     }
 
     /// Whether it was ever told to install this bundle.
-    pub fn was_told(&self, bundle: &str) -> bool {
+    pub(super) fn was_told(&self, bundle: &str) -> bool {
         self.story().commands.iter().any(|command| command["kind"] == "install" && command["bundle"]["id"] == bundle)
     }
 }
 
 /// Devices that enrol, are admitted by the server's rule, and begin to live. `body` is what they say of themselves.
-pub async fn squad(site: &Site, count: usize, body: Value) -> Vec<Simulated> {
+pub(super) async fn squad(site: &Site, count: usize, body: Value) -> Vec<Simulated> {
     let mut devices = Vec::with_capacity(count);
     for _ in 0..count {
         devices.push(Simulated::of(site.device_with(DeviceKey::ed25519(), body.clone()).await));
@@ -97,7 +97,7 @@ pub async fn squad(site: &Site, count: usize, body: Value) -> Vec<Simulated> {
 }
 
 /// Devices that the test plays itself, step by step.
-pub async fn puppets(site: &Site, count: usize) -> Vec<TestDevice> {
+pub(super) async fn puppets(site: &Site, count: usize) -> Vec<TestDevice> {
     let mut devices = Vec::with_capacity(count);
     for _ in 0..count {
         devices.push(site.device().await);

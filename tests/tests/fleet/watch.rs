@@ -12,11 +12,11 @@ use super::commander::Commander;
 /// Pause between two samples.
 const PAUSE: Duration = Duration::from_millis(15);
 /// States that hold a slot.
-pub const IN_FLIGHT: [&str; 4] = ["offered", "running", "rollback_offered", "rollback_running"];
+pub(super) const IN_FLIGHT: [&str; 4] = ["offered", "running", "rollback_offered", "rollback_running"];
 
 /// A deployment under watch.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     samples: Arc<Mutex<Vec<Answer>>>,
     task: JoinHandle<()>,
 }
@@ -29,7 +29,7 @@ impl Drop for Watch {
 
 impl Watch {
     /// Looks at the deployment all the time.
-    pub fn on(commander: &Commander, id: &str) -> Self {
+    pub(super) fn on(commander: &Commander, id: &str) -> Self {
         let samples = Arc::<Mutex<Vec<Answer>>>::default();
         let (commander, id, kept) = (commander.clone(), id.to_owned(), samples.clone());
         let task = tokio::spawn(async move {
@@ -43,12 +43,12 @@ impl Watch {
     }
 
     /// What was seen, in order.
-    pub fn samples(&self) -> Vec<Answer> {
+    pub(super) fn samples(&self) -> Vec<Answer> {
         self.samples.lock().expect("nobody panicked while watching").clone()
     }
 
     /// Fails the test where more devices than `limit` were ever in flight; gives the most that were seen.
-    pub fn never_more_in_flight_than(&self, limit: u64) -> u64 {
+    pub(super) fn never_more_in_flight_than(&self, limit: u64) -> u64 {
         let samples = self.samples();
         let most = samples.iter().map(in_flight).max().unwrap_or(0);
         for sample in &samples {
@@ -58,7 +58,7 @@ impl Watch {
     }
 
     /// Fails the test where a wave had begun before all earlier ones had passed.
-    pub fn waves_one_after_the_other(&self) {
+    pub(super) fn waves_one_after_the_other(&self) {
         for sample in self.samples() {
             let waves = waves(&sample);
             for (number, wave) in waves.iter().enumerate() {
@@ -71,18 +71,18 @@ impl Watch {
 }
 
 /// A sample's waves.
-pub fn waves(sample: &Answer) -> Vec<Value> {
+pub(super) fn waves(sample: &Answer) -> Vec<Value> {
     sample["waves"].as_array().cloned().unwrap_or_default()
 }
 
 /// Devices that hold a slot.
-pub fn in_flight(sample: &Answer) -> u64 {
+pub(super) fn in_flight(sample: &Answer) -> u64 {
     let of = |wave: &Value| -> u64 { IN_FLIGHT.iter().filter_map(|state| wave["counts"][*state].as_u64()).sum() };
     waves(sample).iter().map(of).sum()
 }
 
 /// Devices of a wave that were offered anything.
-pub fn touched(wave: &Value) -> u64 {
+pub(super) fn touched(wave: &Value) -> u64 {
     let counts = wave["counts"].as_object().expect("a wave has counts");
     let all: u64 = counts.values().filter_map(Value::as_u64).sum();
     let untouched = |state: &str| counts.get(state).and_then(Value::as_u64).unwrap_or(0);
@@ -90,6 +90,6 @@ pub fn touched(wave: &Value) -> u64 {
 }
 
 /// All devices of a wave.
-pub fn size(wave: &Value) -> u64 {
+pub(super) fn size(wave: &Value) -> u64 {
     wave["counts"].as_object().expect("a wave has counts").values().filter_map(Value::as_u64).sum()
 }

@@ -8,8 +8,12 @@ use super::{MAX_STEPS, Progress};
 use crate::app::execution::{Note, Work};
 use crate::app::{App, AppError};
 
-const IN_FLIGHT: [AssignmentState; 4] =
-    [AssignmentState::Offered, AssignmentState::Running, AssignmentState::RollbackOffered, AssignmentState::RollbackRunning];
+const IN_FLIGHT: [AssignmentState; 4] = [
+    AssignmentState::Offered,
+    AssignmentState::Running,
+    AssignmentState::RollbackOffered,
+    AssignmentState::RollbackRunning,
+];
 
 impl App {
     /// Ends the attempts whose time is over, in whatever state the deployment is: nobody is stranded.
@@ -24,7 +28,10 @@ impl App {
             for before in due {
                 if let Some(after) = before.expired(now, &plan) {
                     let (code, message) = match before.state {
-                        AssignmentState::Offered | AssignmentState::RollbackOffered => ("offer.withdrawn", "the device did not take the offer up in time; it will be offered again"),
+                        AssignmentState::Offered | AssignmentState::RollbackOffered => (
+                            "offer.withdrawn",
+                            "the device did not take the offer up in time; it will be offered again",
+                        ),
                         _ => ("attempt.timed-out", "the attempt was not ended in time"),
                     };
                     work.advance(&before, after, Note::new(TimelineKind::Driver, code, message));

@@ -21,9 +21,9 @@ use crate::app::{App, AppError};
 
 /// The host's floor: a larger failure share of the executed devices of a wave always stops new offers.
 /// Policies may only be stricter.
-pub const FLOOR_FAILURE_SHARE: f64 = 0.5;
+const FLOOR_FAILURE_SHARE: f64 = 0.5;
 /// Executed devices below which the floor does not act.
-pub const FLOOR_MIN_EXECUTED: u32 = 10;
+const FLOOR_MIN_EXECUTED: u32 = 10;
 /// Failed assignments that are read for the policy's list of failures.
 const FAILURES_READ: usize = 200;
 /// Kinds of failure that the policy is shown.
@@ -33,7 +33,9 @@ impl App {
     /// Asks, and does what was said: go on, open the next wave, hold, halt or send devices back.
     pub(super) async fn judge(&self, id: DeploymentId) -> Result<Progress, AppError> {
         let deployment = self.load_deployment(id).await?;
-        if deployment.kind == DeploymentKind::Direct || deployment.state != kernex_model::deployment::DeploymentState::Running {
+        if deployment.kind == DeploymentKind::Direct
+            || deployment.state != kernex_model::deployment::DeploymentState::Running
+        {
             return Ok(Progress::Idle);
         }
         let now = self.context.now();
@@ -83,9 +85,16 @@ impl App {
                 if counts.at(state) == 0 {
                     continue;
                 }
-                let failed = self.store.assignments_in_state(Due { deployment: deployment.id, state, wave }, FAILURES_READ).await?;
+                let failed = self
+                    .store
+                    .assignments_in_state(Due { deployment: deployment.id, state, wave }, FAILURES_READ)
+                    .await?;
                 for error in failed.into_iter().filter_map(|assignment| assignment.error) {
-                    let kind = kinds.entry(error.code.clone()).or_insert(FailureSample { code: error.code, count: 0, sample: error.message });
+                    let kind = kinds.entry(error.code.clone()).or_insert(FailureSample {
+                        code: error.code,
+                        count: 0,
+                        sample: error.message,
+                    });
                     kind.count += 1;
                 }
             }
@@ -96,7 +105,13 @@ impl App {
         Ok(failures)
     }
 
-    async fn act(&self, before: Deployment, window: &Window, outcome: Result<RollbackOutcome, Fault>, decision: Decision) -> Result<Progress, AppError> {
+    async fn act(
+        &self,
+        before: Deployment,
+        window: &Window,
+        outcome: Result<RollbackOutcome, Fault>,
+        decision: Decision,
+    ) -> Result<Progress, AppError> {
         let id = before.id;
         let now = self.context.now();
         let mut after = before.clone();
@@ -116,7 +131,8 @@ impl App {
             }
             RollbackAction::Pause => after.halt(reason, now).map_err(|_| AppError::Stale)?,
             RollbackAction::Proceed | RollbackAction::Advance | RollbackAction::Hold if floor => {
-                let message = format!("more than {} % of the executed devices of this wave failed", FLOOR_FAILURE_SHARE * 100.0);
+                let message =
+                    format!("more than {} % of the executed devices of this wave failed", FLOOR_FAILURE_SHARE * 100.0);
                 after.halt(host_reason("floor", message), now).map_err(|_| AppError::Stale)?;
             }
             RollbackAction::Advance => {
@@ -147,10 +163,20 @@ impl App {
         self.finish(work, id, "judge").await
     }
 
-    fn judged(&self, policy: &Arc<ActivePolicy>, deployment: &Deployment, window: &Window, outcome: &Result<RollbackOutcome, Fault>, fuel: u64, duration: std::time::Duration) -> Decision {
+    fn judged(
+        &self,
+        policy: &Arc<ActivePolicy>,
+        deployment: &Deployment,
+        window: &Window,
+        outcome: &Result<RollbackOutcome, Fault>,
+        fuel: u64,
+        duration: std::time::Duration,
+    ) -> Decision {
         let (word, reason) = match outcome {
             Ok(outcome) => (word(outcome.action), outcome.reason.clone()),
-            Err(fault) => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}"))),
+            Err(fault) => {
+                (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}")))
+            }
         };
         Decision {
             id: DecisionId(self.context.ulid()),
@@ -195,7 +221,6 @@ fn breaches_floor(counts: &Counts) -> bool {
     let executed = failed + counts.installed + counts.verified;
     executed >= FLOOR_MIN_EXECUTED && f64::from(failed) > f64::from(executed) * FLOOR_FAILURE_SHARE
 }
-
 
 #[cfg(test)]
 mod tests {

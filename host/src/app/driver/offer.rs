@@ -79,7 +79,9 @@ impl App {
                 let reached = state == AssignmentState::RollbackQueued || wave <= deployment.wave;
                 let left = slots.saturating_sub(found.len());
                 if reached && left > 0 && counts.at(state) > 0 {
-                    found.extend(self.store.due_assignments(Due { deployment: deployment.id, state, wave }, now, left).await?);
+                    found.extend(
+                        self.store.due_assignments(Due { deployment: deployment.id, state, wave }, now, left).await?,
+                    );
                 }
             }
         }
@@ -88,10 +90,15 @@ impl App {
 
     async fn supply(&self, waiting: &[Assignment]) -> Result<Supply, AppError> {
         let ids: Vec<DeviceId> = waiting.iter().map(|assignment| assignment.device_id).collect();
-        let devices: HashMap<_, _> = self.store.devices_by_id(&ids).await?.into_iter().map(|device| (device.id, device)).collect();
+        let devices: HashMap<_, _> =
+            self.store.devices_by_id(&ids).await?.into_iter().map(|device| (device.id, device)).collect();
         let mut bundles = HashMap::new();
         for assignment in waiting {
-            let wanted = if assignment.state == AssignmentState::Queued { assignment.bundle_id } else { assignment.previous_bundle_id };
+            let wanted = if assignment.state == AssignmentState::Queued {
+                assignment.bundle_id
+            } else {
+                assignment.previous_bundle_id
+            };
             if let Some(id) = wanted
                 && !bundles.contains_key(&id)
                 && let Some(bundle) = self.store.bundle(id).await?
@@ -102,12 +109,26 @@ impl App {
         Ok(Supply { devices, bundles })
     }
 
-    async fn offer_one(&self, work: &mut Work, deployment: &Deployment, before: &Assignment, supply: &Supply) -> Result<(), AppError> {
+    async fn offer_one(
+        &self,
+        work: &mut Work,
+        deployment: &Deployment,
+        before: &Assignment,
+        supply: &Supply,
+    ) -> Result<(), AppError> {
         let now = self.context.now();
         let device = supply.devices.get(&before.device_id);
         if device.is_none_or(|device| device.status == DeviceStatus::Retired) {
             if let Some(after) = before.abandoned(now) {
-                work.advance(before, after, Note::new(TimelineKind::Driver, "device-retired", "the device is retired; nothing is sent to it any more"));
+                work.advance(
+                    before,
+                    after,
+                    Note::new(
+                        TimelineKind::Driver,
+                        "device-retired",
+                        "the device is retired; nothing is sent to it any more",
+                    ),
+                );
             }
             return Ok(());
         }
@@ -146,7 +167,11 @@ impl App {
         };
         work.publish(command(&after, &content));
         let word = if back { "told to go back" } else { "offered" };
-        let note = Note::new(TimelineKind::Offered, if back { "rollback.offered" } else { "offered" }, format!("{word}, attempt {}", after.attempt));
+        let note = Note::new(
+            TimelineKind::Offered,
+            if back { "rollback.offered" } else { "offered" },
+            format!("{word}, attempt {}", after.attempt),
+        );
         work.advance(before, after, note);
         Ok(())
     }
@@ -164,7 +189,12 @@ impl App {
 
     /// The config version that an offer delivers: the one of an earlier attempt, or a new one with the
     /// deployment's document, or, on the way back, a new one with the earlier document.
-    async fn config_for(&self, deployment: &Deployment, assignment: &Assignment, now: Timestamp) -> Result<Option<DeviceConfig>, AppError> {
+    async fn config_for(
+        &self,
+        deployment: &Deployment,
+        assignment: &Assignment,
+        now: Timestamp,
+    ) -> Result<Option<DeviceConfig>, AppError> {
         let device = assignment.device_id;
         let back = assignment.state.going_back();
         if let (Some(version), false) = (assignment.config_version, back) {

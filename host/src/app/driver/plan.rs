@@ -38,7 +38,8 @@ impl App {
         let mut deployment = self.load_deployment(id).await?;
         let now = self.context.now();
         deployment.start(now).map_err(|_| AppError::Stale)?;
-        deployment.reason = Some(StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by });
+        deployment.reason =
+            Some(StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by });
         let mut work = Work::new(now, [deployment]);
         work.deployment_mut(id);
         self.finish(work, id, "start").await?;
@@ -61,8 +62,10 @@ impl App {
     async fn assign(&self, id: kernex_model::id::DeploymentId, chosen: &Chosen) -> Result<Progress, AppError> {
         let mut moved = Progress::Idle;
         for chunk in chosen.devices.chunks(CHUNK) {
-            let ids: Vec<_> = chunk.iter().map(|(_, device)| AssignmentId { deployment: id, device: *device }).collect();
-            let known: BTreeSet<DeviceId> = self.store.assignments_by_id(&ids).await?.into_iter().map(|a| a.device_id).collect();
+            let ids: Vec<_> =
+                chunk.iter().map(|(_, device)| AssignmentId { deployment: id, device: *device }).collect();
+            let known: BTreeSet<DeviceId> =
+                self.store.assignments_by_id(&ids).await?.into_iter().map(|a| a.device_id).collect();
             let deployment = self.load_deployment(id).await?;
             let now = self.context.now();
             // A device that joins late goes with the open wave: those before it have passed.
@@ -71,7 +74,10 @@ impl App {
             for (wave, device) in chunk.iter().filter(|(_, device)| !known.contains(device)) {
                 let wave = (*wave).max(first);
                 let name = deployment.waves.get(usize::from(wave)).map_or("", |wave| wave.name.as_str());
-                let note = Note { decision: Some(chosen.decision.id), ..Note::new(TimelineKind::Assigned, "assigned", format!("chosen for wave {} ({name})", wave + 1)) };
+                let note = Note {
+                    decision: Some(chosen.decision.id),
+                    ..Note::new(TimelineKind::Assigned, "assigned", format!("chosen for wave {} ({name})", wave + 1))
+                };
                 work.assign(queued(&deployment, wave, *device, now), note);
             }
             moved = moved.or(self.finish(work, id, "assign").await?);

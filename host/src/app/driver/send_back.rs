@@ -47,7 +47,11 @@ impl App {
         let now = self.context.now();
         for before in exposed {
             let way = self.way_back(&before, &mut usable).await?;
-            let message = way.as_ref().err().map_or("queued to go back to what it ran before", |error| error.message.as_str()).to_owned();
+            let message = way
+                .as_ref()
+                .err()
+                .map_or("queued to go back to what it ran before", |error| error.message.as_str())
+                .to_owned();
             let code = if way.is_ok() { "rollback.queued" } else { "rollback.impossible" };
             if let Some(after) = before.sent_back(way, now) {
                 work.advance(&before, after, Note::new(TimelineKind::Driver, code, message));
@@ -59,10 +63,15 @@ impl App {
     async fn exposed(&self, deployment: &Deployment) -> Result<Vec<Assignment>, AppError> {
         let mut found: Vec<Assignment> = Vec::new();
         for (wave, counts) in (0_u16..).zip(deployment.waves.iter().map(|wave| wave.counts)) {
-            for state in AssignmentState::ALL.into_iter().filter(|state| counts.at(*state) > 0 && deployment.sends_back(wave, *state)) {
+            for state in AssignmentState::ALL
+                .into_iter()
+                .filter(|state| counts.at(*state) > 0 && deployment.sends_back(wave, *state))
+            {
                 let left = STEP.saturating_sub(found.len());
                 if left > 0 {
-                    found.extend(self.store.assignments_in_state(Due { deployment: deployment.id, state, wave }, left).await?);
+                    found.extend(
+                        self.store.assignments_in_state(Due { deployment: deployment.id, state, wave }, left).await?,
+                    );
                 }
             }
         }
@@ -70,15 +79,21 @@ impl App {
     }
 
     /// Whether a device can go back, looked up once per bundle.
-    async fn way_back(&self, assignment: &Assignment, usable: &mut HashMap<BundleId, bool>) -> Result<Result<(), ReportedError>, AppError> {
-        let no = |code: &str, message: &str| Ok(Err(ReportedError { code: code.to_owned(), message: message.to_owned() }));
+    async fn way_back(
+        &self,
+        assignment: &Assignment,
+        usable: &mut HashMap<BundleId, bool>,
+    ) -> Result<Result<(), ReportedError>, AppError> {
+        let no =
+            |code: &str, message: &str| Ok(Err(ReportedError { code: code.to_owned(), message: message.to_owned() }));
         if assignment.bundle_id.is_none() {
             return match assignment.previous_config_version {
                 Some(_) => Ok(Ok(())),
                 None => no(error_code::NOTHING_TO_GO_BACK_TO, "the device had no config before"),
             };
         }
-        let Some(previous) = assignment.previous_bundle_id.filter(|previous| Some(*previous) != assignment.bundle_id) else {
+        let Some(previous) = assignment.previous_bundle_id.filter(|previous| Some(*previous) != assignment.bundle_id)
+        else {
             return no(error_code::NOTHING_TO_GO_BACK_TO, "the device had no other verified bundle before");
         };
         if !usable.contains_key(&previous) {
@@ -96,7 +111,9 @@ impl App {
     /// devices alone do not condemn a bundle.
     pub(in crate::app) async fn mark_bad(&self, work: &mut Work, deployment: &Deployment) -> Result<(), AppError> {
         let extent = work.deployment(deployment.id).and_then(|deployment| deployment.rollback);
-        let Some(id) = deployment.bundle_id.filter(|_| extent != Some(RollbackExtent::FailedDevices)) else { return Ok(()) };
+        let Some(id) = deployment.bundle_id.filter(|_| extent != Some(RollbackExtent::FailedDevices)) else {
+            return Ok(());
+        };
         if let Some(mut bundle) = self.store.bundle(id).await?
             && bundle.status != BundleStatus::Bad
         {

@@ -40,7 +40,10 @@ fn verdict(assignment: &Assignment, presence: Presence, plan: &Plan, now: Timest
         return Verdict::Verified;
     }
     if now >= installed_at.plus_secs(plan.soak_s).plus_secs(plan.attempt_timeout_s) {
-        return fail(error_code::UNHEALTHY, format!("no healthy heartbeat within {} s of the soak", plan.attempt_timeout_s));
+        return fail(
+            error_code::UNHEALTHY,
+            format!("no healthy heartbeat within {} s of the soak", plan.attempt_timeout_s),
+        );
     }
     Verdict::Wait
 }
@@ -65,10 +68,15 @@ impl App {
                     }
                     Verdict::Failed(error) => {
                         let message = error.message.clone();
-                        work.advance(&before, before.unhealthy(error, now), Note::new(TimelineKind::Driver, "soak.failed", message));
+                        work.advance(
+                            &before,
+                            before.unhealthy(error, now),
+                            Note::new(TimelineKind::Driver, "soak.failed", message),
+                        );
                     }
                     Verdict::Wait => {
-                        let later = Assignment { due_at: now.plus_secs(LOOK_AGAIN_S), updated_at: now, ..before.clone() };
+                        let later =
+                            Assignment { due_at: now.plus_secs(LOOK_AGAIN_S), updated_at: now, ..before.clone() };
                         work.advance_quietly(&before, later);
                     }
                 }

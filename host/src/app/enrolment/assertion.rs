@@ -28,10 +28,14 @@ pub const MAX_SEEN: usize = 300_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AssertionRefusal {
     /// Not a JWT for this, or not signed with the device's key.
-    #[error("the assertion is not valid: sign it with the device's key (RS256, ES256 or EdDSA, as the key is), with iss = sub = the device's id and aud = the server's name")]
+    #[error(
+        "the assertion is not valid: sign it with the device's key (RS256, ES256 or EdDSA, as the key is), with iss = sub = the device's id and aud = the server's name"
+    )]
     Invalid,
     /// Its times do not fit.
-    #[error("the assertion is not good now: `exp` must lie ahead, by at most {MAX_ASSERTION_S} s, and `iat` not; check the device's clock")]
+    #[error(
+        "the assertion is not good now: `exp` must lie ahead, by at most {MAX_ASSERTION_S} s, and `iat` not; check the device's clock"
+    )]
     Time,
     /// It has no `jti`.
     #[error("the assertion needs a `jti` of 1 to {MAX_JTI_BYTES} bytes")]
@@ -72,7 +76,14 @@ pub fn claimed_device(assertion: &str) -> Option<DeviceId> {
 ///
 /// # Errors
 /// [`AssertionRefusal`].
-pub fn check(assertion: &str, device: DeviceId, key: &DeviceKey, server: &str, now: Timestamp, seen: &SeenAssertions) -> Result<(), AssertionRefusal> {
+pub fn check(
+    assertion: &str,
+    device: DeviceId,
+    key: &DeviceKey,
+    server: &str,
+    now: Timestamp,
+    seen: &SeenAssertions,
+) -> Result<(), AssertionRefusal> {
     if assertion.len() > MAX_ASSERTION_BYTES {
         return Err(AssertionRefusal::Invalid);
     }
@@ -85,7 +96,9 @@ pub fn check(assertion: &str, device: DeviceId, key: &DeviceKey, server: &str, n
     validation.required_spec_claims = HashSet::from(["iss", "sub", "aud", "exp"].map(str::to_owned));
     // Ours to check, against the clock of `Context`.
     validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Claims>(assertion, key.verifying(), &validation).map_err(|_| AssertionRefusal::Invalid)?.claims;
+    let claims = jsonwebtoken::decode::<Claims>(assertion, key.verifying(), &validation)
+        .map_err(|_| AssertionRefusal::Invalid)?
+        .claims;
     if claims.sub != id {
         return Err(AssertionRefusal::Invalid);
     }
@@ -156,26 +169,39 @@ mod tests {
         let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
         let pem = key.verifying_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text");
         let der = key.to_pkcs8_der().expect("a DER form");
-        Device { key: DeviceKey::parse(&pem).expect("a key"), signing: EncodingKey::from_ed_der(der.as_bytes()), algorithm: Algorithm::EdDSA }
+        Device {
+            key: DeviceKey::parse(&pem).expect("a key"),
+            signing: EncodingKey::from_ed_der(der.as_bytes()),
+            algorithm: Algorithm::EdDSA,
+        }
     }
 
     fn p256() -> Device {
         let key = p256::SecretKey::from_slice(&[5; 32]).expect("a scalar");
         let pem = key.public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text");
         let der = key.to_pkcs8_der().expect("a DER form");
-        Device { key: DeviceKey::parse(&pem).expect("a key"), signing: EncodingKey::from_ec_der(der.as_bytes()), algorithm: Algorithm::ES256 }
+        Device {
+            key: DeviceKey::parse(&pem).expect("a key"),
+            signing: EncodingKey::from_ec_der(der.as_bytes()),
+            algorithm: Algorithm::ES256,
+        }
     }
 
     fn rsa() -> Device {
         let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2_048).expect("a key");
         let pem = key.to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text");
         let der = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(&key).expect("a DER form");
-        Device { key: DeviceKey::parse(&pem).expect("a key"), signing: EncodingKey::from_rsa_der(der.as_bytes()), algorithm: Algorithm::RS256 }
+        Device {
+            key: DeviceKey::parse(&pem).expect("a key"),
+            signing: EncodingKey::from_rsa_der(der.as_bytes()),
+            algorithm: Algorithm::RS256,
+        }
     }
 
     fn claims(change: impl FnOnce(&mut Value)) -> Value {
         let secs = now().as_secs();
-        let mut claims = json!({"iss": DEVICE, "sub": DEVICE, "aud": "kernex", "jti": "one", "iat": secs, "exp": secs + 60});
+        let mut claims =
+            json!({"iss": DEVICE, "sub": DEVICE, "aud": "kernex", "jti": "one", "iat": secs, "exp": secs + 60});
         change(&mut claims);
         claims
     }
@@ -223,7 +249,11 @@ mod tests {
         let seen = SeenAssertions::default();
         let stolen = Device { key: device.key.clone(), signing: other.signing, algorithm: Algorithm::EdDSA };
         assert_eq!(ask(&stolen, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));
-        let hmac = Device { key: device.key.clone(), signing: EncodingKey::from_secret(device.key.pem.as_bytes()), algorithm: Algorithm::HS256 };
+        let hmac = Device {
+            key: device.key.clone(),
+            signing: EncodingKey::from_secret(device.key.pem.as_bytes()),
+            algorithm: Algorithm::HS256,
+        };
         assert_eq!(ask(&hmac, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));
         let crossed = Device { key: device.key.clone(), ..p256() };
         assert_eq!(ask(&crossed, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));

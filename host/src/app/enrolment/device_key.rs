@@ -142,12 +142,15 @@ mod tests {
             let mut bytes = vec![0xFF_u8; bits / 8];
             bytes[bits / 8 - 1] = 0x01;
             let key = rsa::RsaPublicKey::new_unchecked(BigUint::from_bytes_be(&bytes), BigUint::from(exponent));
-            DeviceKey::parse(&key.to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text")).map(|key| key.algorithm())
+            DeviceKey::parse(&key.to_public_key_pem(rsa::pkcs8::LineEnding::LF).expect("a PEM text"))
+                .map(|key| key.algorithm())
         };
         assert_eq!(rsa(2_048, 65_537), Ok(Algorithm::RS256));
         assert_eq!(rsa(3_072, 65_537), Ok(Algorithm::RS256));
         assert_eq!(rsa(4_096, 65_537), Ok(Algorithm::RS256));
-        for (bits, exponent) in [(1_024, 65_537), (2_040, 65_537), (4_104, 65_537), (8_192, 65_537), (2_048, 3), (2_048, 65_538)] {
+        for (bits, exponent) in
+            [(1_024, 65_537), (2_040, 65_537), (4_104, 65_537), (8_192, 65_537), (2_048, 3), (2_048, 65_538)]
+        {
             assert_eq!(rsa(bits, exponent), Err(KeyRefusal::RsaSize), "{bits} {exponent}");
         }
     }

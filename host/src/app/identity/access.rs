@@ -122,14 +122,25 @@ impl AccessTokens {
         let principal: Principal = claims.sub.parse().map_err(|_| TokenRefusal::Invalid)?;
         match (principal, claims.sid) {
             (Principal::User(_), Some(_)) | (Principal::Device(_), None) => {}
-            (Principal::User(_) | Principal::Device(_) | Principal::Service(_) | Principal::Anonymous | Principal::System, _) => {
+            (
+                Principal::User(_)
+                | Principal::Device(_)
+                | Principal::Service(_)
+                | Principal::Anonymous
+                | Principal::System,
+                _,
+            ) => {
                 return Err(TokenRefusal::Invalid);
             }
         }
         if now.as_secs() >= claims.exp {
             return Err(TokenRefusal::Expired);
         }
-        Ok(Verified { principal, session: claims.sid, expires_at: Timestamp::from_millis(claims.exp.saturating_mul(1_000)) })
+        Ok(Verified {
+            principal,
+            session: claims.sid,
+            expires_at: Timestamp::from_millis(claims.exp.saturating_mul(1_000)),
+        })
     }
 
     /// A signed invitation with any claims of the caller's.
@@ -149,7 +160,8 @@ impl AccessTokens {
     }
 
     fn sign<T: Serialize>(&self, kind: &str, claims: &T) -> Result<String, jsonwebtoken::errors::Error> {
-        let header = Header { typ: Some(kind.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header =
+            Header { typ: Some(kind.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         jsonwebtoken::encode(&header, claims, &self.signing)
     }
 
@@ -232,14 +244,23 @@ mod tests {
         let tokens = tokens("kernex", 1);
         let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let unsigned = |alg: &str| {
-            format!("{}.{}.", part(serde_json::json!({"alg": alg, "typ": ACCESS_TYPE, "kid": tokens.kid})), part(claims("kernex")))
+            format!(
+                "{}.{}.",
+                part(serde_json::json!({"alg": alg, "typ": ACCESS_TYPE, "kid": tokens.kid})),
+                part(claims("kernex"))
+            )
         };
         for alg in ["none", "None", "EdDSA", "HS256"] {
             assert_eq!(tokens.verify(&unsigned(alg), now()), Err(TokenRefusal::Invalid), "{alg}");
         }
         // The public key as an HMAC secret: the oldest trick.
-        let header = Header { typ: Some(ACCESS_TYPE.to_owned()), kid: Some(tokens.kid.clone()), ..Header::new(Algorithm::HS256) };
-        let forged = jsonwebtoken::encode(&header, &claims("kernex"), &EncodingKey::from_secret(&tokens.public)).expect("signed");
+        let header = Header {
+            typ: Some(ACCESS_TYPE.to_owned()),
+            kid: Some(tokens.kid.clone()),
+            ..Header::new(Algorithm::HS256)
+        };
+        let forged = jsonwebtoken::encode(&header, &claims("kernex"), &EncodingKey::from_secret(&tokens.public))
+            .expect("signed");
         assert_eq!(tokens.verify(&forged, now()), Err(TokenRefusal::Invalid));
     }
 
@@ -267,7 +288,9 @@ mod tests {
             let token = tokens.sign(ACCESS_TYPE, &claims).expect("signed");
             assert_eq!(tokens.verify(&token, now()), Err(TokenRefusal::Invalid), "{sub}");
         }
-        let device = tokens.issue(Principal::Device(DeviceId(Ulid(1))), None, Ulid(2), now(), now().plus_secs(1)).expect("signed");
+        let device = tokens
+            .issue(Principal::Device(DeviceId(Ulid(1))), None, Ulid(2), now(), now().plus_secs(1))
+            .expect("signed");
         assert!(tokens.verify(&device, now()).is_ok());
     }
 

@@ -90,13 +90,18 @@ impl App {
     fn roles_by_registration(&self, email: &Email, ticket: &Ticket) -> Result<Vec<RoleName>, AppError> {
         let forbidden = |code, detail: &str| Err(AppError::Forbidden { code, detail: detail.to_owned() });
         if ticket.setup_token.is_some() {
-            return Err(AppError::conflict("already-set-up", "there is an account already; the set-up token is no longer good"));
+            return Err(AppError::conflict(
+                "already-set-up",
+                "there is an account already; the set-up token is no longer good",
+            ));
         }
         match (self.identity.settings.registration, &ticket.invitation) {
             (Registration::Open, None) => Ok(self.identity.settings.default_roles.clone()),
             (Registration::Open | Registration::Invitation, Some(invitation)) => self.invited_roles(email, invitation),
             (Registration::Invitation, None) => forbidden("invitation-required", "registration needs an invitation"),
-            (Registration::Closed, _) => forbidden("registration-closed", "registration is closed; ask an administrator for an account"),
+            (Registration::Closed, _) => {
+                forbidden("registration-closed", "registration is closed; ask an administrator for an account")
+            }
         }
     }
 
@@ -105,21 +110,32 @@ impl App {
         let read: Option<Invitation> = self.identity.access.read_invitation(invitation.expose_secret()).ok();
         read.filter(|read| read.email.folded() == email.folded() && self.context.now().as_secs() < read.exp)
             .map(|read| read.roles)
-            .ok_or(AppError::Forbidden { code: "invitation-wrong", detail: "the invitation has expired or is for another address".to_owned() })
+            .ok_or(AppError::Forbidden {
+                code: "invitation-wrong",
+                detail: "the invitation has expired or is for another address".to_owned(),
+            })
     }
 
     /// An invitation to register with this address, with these roles, within a week.
     ///
     /// # Errors
     /// Denied.
-    pub async fn invite_user(&self, caller: &Caller, email: Email, roles: Vec<RoleName>) -> Result<(SecretString, Timestamp), AppError> {
+    pub async fn invite_user(
+        &self,
+        caller: &Caller,
+        email: Email,
+        roles: Vec<RoleName>,
+    ) -> Result<(SecretString, Timestamp), AppError> {
         let roles = roles_at("/roles", roles)?;
         let grant = self.gatekeeper.authorize(caller, Action::UserUpdate, KIND, None, vec![given(&roles)])?;
         let expires_at = self.context.now().plus_secs(INVITATION_LIFETIME_S);
         let server = &self.identity.server_name;
-        let invitation = Invitation { iss: server.clone(), aud: server.clone(), exp: expires_at.as_secs(), email, roles };
-        let signed = self.identity.access.sign_invitation(&invitation).map_err(|error| AppError::Internal(error.to_string()))?;
-        let detail = serde_json::json!({ "invited": invitation.email, "roles": invitation.roles, "expires_at": expires_at });
+        let invitation =
+            Invitation { iss: server.clone(), aud: server.clone(), exp: expires_at.as_secs(), email, roles };
+        let signed =
+            self.identity.access.sign_invitation(&invitation).map_err(|error| AppError::Internal(error.to_string()))?;
+        let detail =
+            serde_json::json!({ "invited": invitation.email, "roles": invitation.roles, "expires_at": expires_at });
         self.store.commit(grant.changes(Some(detail))).await?;
         Ok((signed.into(), expires_at))
     }
@@ -151,10 +167,25 @@ impl App {
     fn account(&self, new: &NewUser, roles: Vec<RoleName>) -> User {
         let now = self.context.now();
         let (username, email) = (new.username.clone(), new.email.clone());
-        User { id: UserId(self.context.ulid()), username, email, roles, disabled: false, created_at: now, updated_at: now, revision: 1 }
+        User {
+            id: UserId(self.context.ulid()),
+            username,
+            email,
+            roles,
+            disabled: false,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
     }
 
-    async fn keep_account(&self, mut changes: Changes, user: User, password: SecretString, first: bool) -> Result<User, AppError> {
+    async fn keep_account(
+        &self,
+        mut changes: Changes,
+        user: User,
+        password: SecretString,
+        first: bool,
+    ) -> Result<User, AppError> {
         let password = NewPassword::new(password, &user.username, &user.email, "/password")?;
         let phc = self.identity.hasher.hash(&password).await?;
         changes.create(&user).create(&Password { user_id: user.id, phc, updated_at: user.created_at });
@@ -163,9 +194,15 @@ impl App {
         }
         match self.store.commit(changes).await {
             Ok(()) => Ok(user),
-            Err(CommitError::Conflict { .. }) => Err(AppError::conflict("already-set-up", "somebody else made the first account")),
-            Err(CommitError::Exists { index }) if index.contains("username") => Err(AppError::conflict("username-taken", "the user name is taken")),
-            Err(CommitError::Exists { index }) if index.contains("email") => Err(AppError::conflict("email-taken", "the e-mail address is taken")),
+            Err(CommitError::Conflict { .. }) => {
+                Err(AppError::conflict("already-set-up", "somebody else made the first account"))
+            }
+            Err(CommitError::Exists { index }) if index.contains("username") => {
+                Err(AppError::conflict("username-taken", "the user name is taken"))
+            }
+            Err(CommitError::Exists { index }) if index.contains("email") => {
+                Err(AppError::conflict("email-taken", "the e-mail address is taken"))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -202,7 +239,13 @@ impl App {
     /// # Errors
     /// Stale where `revision` is not the present one; a conflict (`last-admin`) where no enabled admin
     /// would be left.
-    pub async fn update_user(&self, caller: &Caller, id: UserId, patch: UserPatch, revision: Option<u64>) -> Result<User, AppError> {
+    pub async fn update_user(
+        &self,
+        caller: &Caller,
+        id: UserId,
+        patch: UserPatch,
+        revision: Option<u64>,
+    ) -> Result<User, AppError> {
         let roles = patch.roles.map(|roles| roles_at("/roles", roles)).transpose()?;
         let facts = roles.iter().map(|roles| given(roles)).collect();
         let grant = self.gatekeeper.authorize(caller, Action::UserUpdate, KIND, Some(id.to_string()), facts)?;
@@ -218,10 +261,14 @@ impl App {
             ..user.clone()
         };
         if is_enabled_admin(&user) && !is_enabled_admin(&changed) && !self.has_other_admin(id).await? {
-            return Err(AppError::conflict("last-admin", "the last enabled administrator cannot be disabled or lose the role"));
+            return Err(AppError::conflict(
+                "last-admin",
+                "the last enabled administrator cannot be disabled or lose the role",
+            ));
         }
         let ended = if changed.disabled { self.session_ids(id, None).await? } else { Vec::new() };
-        let mut changes = grant.changes(Some(serde_json::json!({ "roles": changed.roles, "disabled": changed.disabled })));
+        let mut changes =
+            grant.changes(Some(serde_json::json!({ "roles": changed.roles, "disabled": changed.disabled })));
         changes.update(&changed);
         let outcome = self.end_sessions(changes, &ended).await;
         self.identity.users.forget(&id);
@@ -248,15 +295,24 @@ impl App {
     ///
     /// # Errors
     /// Forbidden (`wrong-password`) where the current one is not given; invalid where the new one breaks the rule.
-    pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<(), AppError> {
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        current: SecretString,
+        new: SecretString,
+    ) -> Result<(), AppError> {
         let (id, session) = own_session(caller)?;
-        let grant = self.gatekeeper.authorize(caller, Action::PasswordChange, KIND, Some(id.to_string()), Vec::new())?;
+        let grant =
+            self.gatekeeper.authorize(caller, Action::PasswordChange, KIND, Some(id.to_string()), Vec::new())?;
         let user = self.store.user(id).await?.ok_or(AppError::NotFound("user"))?;
         self.identity.logins_by_account.count(&account_key(user.username.as_str()))?;
         let new = NewPassword::new(new, &user.username, &user.email, "/new_password")?;
         let stored = self.store.password(id).await?.map(|password| password.phc);
         if !self.identity.hasher.verify(&current, stored).await? {
-            return Err(AppError::Forbidden { code: "wrong-password", detail: "the current password is wrong".to_owned() });
+            return Err(AppError::Forbidden {
+                code: "wrong-password",
+                detail: "the current password is wrong".to_owned(),
+            });
         }
         let phc = self.identity.hasher.hash(&new).await?;
         let others = self.session_ids(id, Some(session)).await?;

@@ -34,8 +34,19 @@ impl App {
         }
         let id = ApiKeyId(self.context.ulid());
         let fresh = fresh(API_KEY_PREFIX, id.0, self.context.bytes::<SECRET_BYTES>());
-        let key = ApiKey { id, name, roles, secret_digest: Some(fresh.digest), created_by: caller.principal, created_at: now, expires_at, revision: 1 };
-        let mut changes = grant.on(id).changes(Some(serde_json::json!({ "name": key.name, "roles": key.roles, "expires_at": key.expires_at })));
+        let key = ApiKey {
+            id,
+            name,
+            roles,
+            secret_digest: Some(fresh.digest),
+            created_by: caller.principal,
+            created_at: now,
+            expires_at,
+            revision: 1,
+        };
+        let mut changes = grant
+            .on(id)
+            .changes(Some(serde_json::json!({ "name": key.name, "roles": key.roles, "expires_at": key.expires_at })));
         changes.create(&key);
         self.store.commit(changes).await?;
         Ok((key, fresh.text))

@@ -92,7 +92,9 @@ impl<K: Hash + Eq + Clone> Attempts<K> {
         }
         self.limiter.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
-            AppError::TooManyRequests { retry_after_s: u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1) }
+            AppError::TooManyRequests {
+                retry_after_s: u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1),
+            }
         })
     }
 }

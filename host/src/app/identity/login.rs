@@ -55,7 +55,8 @@ pub struct Superseded {
 
 impl Default for Superseded {
     fn default() -> Self {
-        let ended = Cache::builder().max_capacity(MAX_SUPERSEDED).time_to_live(Duration::from_secs(SUPERSEDED_S)).build();
+        let ended =
+            Cache::builder().max_capacity(MAX_SUPERSEDED).time_to_live(Duration::from_secs(SUPERSEDED_S)).build();
         Self { order: AtomicU64::new(0), ended }
     }
 }
@@ -128,7 +129,11 @@ impl App {
     }
 
     /// The sessions that make room for a new one: expired ones, and the oldest beyond the limit.
-    async fn surplus_sessions(&self, user: &kernex_model::id::UserId, now: Timestamp) -> Result<Vec<SessionId>, AppError> {
+    async fn surplus_sessions(
+        &self,
+        user: &kernex_model::id::UserId,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, AppError> {
         let listed = self.store.list_sessions(*user, &Page::first(kernex_store::MAX_PAGE)).await?;
         let mut live = 0;
         Ok(listed
@@ -150,8 +155,10 @@ impl App {
     pub async fn refresh_session(&self, caller: &Caller, token: SecretString) -> Result<Tokens, AppError> {
         let arrived = self.identity.superseded.arrive();
         let grant = self.gatekeeper.authorize(caller, Action::SessionRefresh, "session", None, Vec::new())?;
-        let refused = || AppError::unauthenticated("invalid-refresh-token", "the refresh token is not valid; log in again");
-        let raced = || AppError::conflict("refresh-raced", "another renewal with this token was faster; use its tokens");
+        let refused =
+            || AppError::unauthenticated("invalid-refresh-token", "the refresh token is not valid; log in again");
+        let raced =
+            || AppError::conflict("refresh-raced", "another renewal with this token was faster; use its tokens");
         let presented = presented(REFRESH_PREFIX, &token).ok_or_else(refused)?;
         let id = SessionId(presented.id);
         let now = self.context.now();
@@ -161,13 +168,18 @@ impl App {
             if self.identity.superseded.was_good_at(arrived, &presented.digest) {
                 return Err(raced());
             }
-            let mut changes = grant.changes(Some(serde_json::json!({ "user_id": session.user_id, "ended": "a refresh token was used twice" })));
+            let mut changes = grant.changes(Some(
+                serde_json::json!({ "user_id": session.user_id, "ended": "a refresh token was used twice" }),
+            ));
             changes.delete::<Session>(&id);
             let ended = self.store.commit(changes).await;
             self.identity.sessions.forget(&id);
             ended?;
             tracing::warn!(session.id = %id, "a refresh token was used twice; the session has ended");
-            return Err(AppError::unauthenticated("refresh-token-reused", "the refresh token was used before; the session has ended"));
+            return Err(AppError::unauthenticated(
+                "refresh-token-reused",
+                "the refresh token was used before; the session has ended",
+            ));
         }
         let account = self.store.user(session.user_id).await?;
         if account.is_none_or(|account| account.disabled) {
@@ -201,7 +213,13 @@ impl App {
     /// Forbidden for callers that have none.
     pub async fn logout(&self, caller: &Caller) -> Result<(), AppError> {
         let (user, session) = own_session(caller)?;
-        let grant = self.gatekeeper.authorize(caller, Action::SessionRevoke, "session", Some(session.to_string()), own(user))?;
+        let grant = self.gatekeeper.authorize(
+            caller,
+            Action::SessionRevoke,
+            "session",
+            Some(session.to_string()),
+            own(user),
+        )?;
         let mut changes = grant.changes(None);
         changes.delete::<Session>(&session);
         let ended = self.store.commit(changes).await;
@@ -231,7 +249,14 @@ impl App {
 pub(super) fn own_session(caller: &Caller) -> Result<(kernex_model::id::UserId, SessionId), AppError> {
     match (caller.principal, caller.session) {
         (Principal::User(user), Some(session)) => Ok((user, session)),
-        (Principal::User(_) | Principal::Service(_) | Principal::Device(_) | Principal::Anonymous | Principal::System, _) => {
+        (
+            Principal::User(_)
+            | Principal::Service(_)
+            | Principal::Device(_)
+            | Principal::Anonymous
+            | Principal::System,
+            _,
+        ) => {
             Err(AppError::Forbidden { code: "not-a-user", detail: "only a user who logged in can do this".to_owned() })
         }
     }

@@ -43,7 +43,12 @@ impl NewPassword {
     ///
     /// # Errors
     /// [`AppError::Invalid`] that names `pointer`, never the password.
-    pub fn new(text: SecretString, username: &Username, email: &Email, pointer: &'static str) -> Result<Self, AppError> {
+    pub fn new(
+        text: SecretString,
+        username: &Username,
+        email: &Email,
+        pointer: &'static str,
+    ) -> Result<Self, AppError> {
         let length = text.expose_secret().len();
         let rule = if length < MIN_PASSWORD_BYTES {
             format!("has at least {MIN_PASSWORD_BYTES} bytes")

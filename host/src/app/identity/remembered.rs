@@ -27,7 +27,8 @@ impl<K, V> std::fmt::Debug for Remembered<K, V> {
 
 impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Default for Remembered<K, V> {
     fn default() -> Self {
-        let entries = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(Duration::from_secs(REMEMBERED_S)).build();
+        let entries =
+            Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(Duration::from_secs(REMEMBERED_S)).build();
         Self { entries, changes: RwLock::new(0) }
     }
 }

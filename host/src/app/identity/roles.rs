@@ -64,7 +64,14 @@ mod tests {
                 [action.as_str().to_owned(), format!("{noun}:*"), "*".to_owned()]
             })
             .collect();
-        for of in [&["roles", "admin", "grants"][..], &["roles", "operator", "grants"], &["roles", "viewer", "grants"], &["device", "grants"], &["anonymous", "grants"], &["self_service"]] {
+        for of in [
+            &["roles", "admin", "grants"][..],
+            &["roles", "operator", "grants"],
+            &["roles", "viewer", "grants"],
+            &["device", "grants"],
+            &["anonymous", "grants"],
+            &["self_service"],
+        ] {
             for grant in grants(of) {
                 assert!(known.contains(&grant), "{grant} in {of:?}");
             }
@@ -89,6 +96,9 @@ mod tests {
             }
         }
         // What everybody may do without any role is little, and written down in two places on purpose.
-        assert_eq!(grants(&["anonymous", "grants"]), ["user:register", "session:create", "session:refresh", "device:enrol", "device:token"]);
+        assert_eq!(
+            grants(&["anonymous", "grants"]),
+            ["user:register", "session:create", "session:refresh", "device:enrol", "device:token"]
+        );
     }
 }

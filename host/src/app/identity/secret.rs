@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for text in ["", "kx", "kx_", "kx_1_2", "kx_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "kx_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D_short"] {
+        for text in ["", "kx", "kx_", "kx_1_2", "kx_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "kx_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D_short"]
+        {
             assert!(presented("kx", &SecretString::from(text)).is_none(), "{text}");
         }
     }

@@ -62,7 +62,8 @@ impl App {
         let grant = self.gatekeeper.authorize(caller, Action::SessionRevoke, "session", None, own(user))?;
         self.store.user(user).await?.ok_or(AppError::NotFound("user"))?;
         let ids = self.session_ids(user, None).await?;
-        self.end_sessions(grant.changes(Some(serde_json::json!({ "user_id": user, "sessions": ids.len() }))), &ids).await
+        self.end_sessions(grant.changes(Some(serde_json::json!({ "user_id": user, "sessions": ids.len() }))), &ids)
+            .await
     }
 
     /// The sessions of an account, but for one.
@@ -87,7 +88,9 @@ impl App {
 /// Who may not touch something must not learn whether it exists.
 pub(super) fn hidden(denied: AppError, noun: &'static str) -> AppError {
     match denied {
-        AppError::Denied { reason, .. } if reason.code != crate::app::gatekeeper::POLICY_FAULT => AppError::NotFound(noun),
+        AppError::Denied { reason, .. } if reason.code != crate::app::gatekeeper::POLICY_FAULT => {
+            AppError::NotFound(noun)
+        }
         other => other,
     }
 }

@@ -55,13 +55,20 @@ impl SetUp {
     pub fn check(&self, token: Option<&SecretString>) -> Result<(), AppError> {
         let refused = |code, detail: &str| Err(AppError::Forbidden { code, detail: detail.to_owned() });
         let Some(token) = token else {
-            return refused("setup-token-required", "the first account needs the set-up token that the server printed when it started");
+            return refused(
+                "setup-token-required",
+                "the first account needs the set-up token that the server printed when it started",
+            );
         };
         let fits = match (presented(SETUP_PREFIX, token), &self.token) {
             (Some(presented), Some(digest)) => same(&presented.digest, digest),
             (Some(_) | None, _) => false,
         };
-        if fits { Ok(()) } else { refused("setup-token-wrong", "this is not the set-up token that the server printed when it started") }
+        if fits {
+            Ok(())
+        } else {
+            refused("setup-token-wrong", "this is not the set-up token that the server printed when it started")
+        }
     }
 
     /// The token's text, once.
@@ -81,7 +88,8 @@ mod tests {
     fn only_the_printed_token_is_taken() {
         let one = fresh(SETUP_PREFIX, kernex_model::id::Ulid(1), [1; SECRET_BYTES]);
         let two = fresh(SETUP_PREFIX, kernex_model::id::Ulid(1), [2; SECRET_BYTES]);
-        let setup = SetUp { done: AtomicBool::new(false), token: Some(one.digest), text: Mutex::new(Some(one.text.clone())) };
+        let setup =
+            SetUp { done: AtomicBool::new(false), token: Some(one.digest), text: Mutex::new(Some(one.text.clone())) };
         assert!(setup.check(Some(&one.text)).is_ok());
         assert!(setup.check(Some(&two.text)).is_err());
         assert!(setup.check(Some(&SecretString::from(""))).is_err());
