@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, StateReason};
-use kernex_model::id::{AssignmentId, DeviceId};
+use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
+use kernex_model::record::Decision;
 use kernex_model::report::TimelineKind;
 
 use super::Progress;
@@ -26,7 +27,8 @@ impl App {
         };
         let by = format!("policy:{}", chosen.decision.policy);
         let mut deployment = draft;
-        if deployment.waves.is_empty() {
+        let first = deployment.waves.is_empty();
+        if first {
             deployment.waves.clone_from(&chosen.waves);
             deployment.exclusions.clone_from(&chosen.exclusions);
             let mut work = Work::new(self.context.now(), [deployment.clone()]);
@@ -34,7 +36,7 @@ impl App {
             work.decided(chosen.decision.clone());
             self.finish(work, id, "plan").await?;
         }
-        self.assign(id, &chosen).await?;
+        self.assign(id, &chosen, (!first).then_some(&chosen.decision)).await?;
         let mut deployment = self.load_deployment(id).await?;
         let now = self.context.now();
         deployment.start(now).map_err(|_| AppError::Stale)?;
@@ -58,8 +60,14 @@ impl App {
         self.finish(work, id, "halt").await
     }
 
-    /// Writes down the chosen devices that are not assigned yet.
-    async fn assign(&self, id: kernex_model::id::DeploymentId, chosen: &Chosen) -> Result<Progress, AppError> {
+    /// Writes down the chosen devices that are not assigned yet, and `decision` with the first of them, where
+    /// it is not recorded yet.
+    async fn assign(
+        &self,
+        id: DeploymentId,
+        chosen: &Chosen,
+        mut decision: Option<&Decision>,
+    ) -> Result<Progress, AppError> {
         let mut moved = Progress::Idle;
         for chunk in chosen.devices.chunks(CHUNK) {
             let ids: Vec<_> =
@@ -80,6 +88,11 @@ impl App {
                 };
                 work.assign(queued(&deployment, wave, *device, now), note);
             }
+            if !work.is_empty()
+                && let Some(decision) = decision.take()
+            {
+                work.decided(decision.clone());
+            }
             moved = moved.or(self.finish(work, id, "assign").await?);
         }
         Ok(moved)
@@ -93,7 +106,7 @@ impl App {
         }
         let among: Option<Vec<DeviceId>> = (!changed.all).then(|| changed.devices.iter().copied().collect());
         match self.choose(deployment, among.as_deref(), 0).await? {
-            Ok(chosen) => self.assign(deployment.id, &chosen).await,
+            Ok(chosen) => self.assign(deployment.id, &chosen, Some(&chosen.decision)).await,
             Err(not_planned) => self.halt_unplanned(deployment.clone(), not_planned).await,
         }
     }
