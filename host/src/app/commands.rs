@@ -14,7 +14,7 @@ pub(super) enum Content {
     /// A bundle.
     Bundle(Arc<Bundle>),
     /// A config.
-    Config(DeviceConfig),
+    Config(Arc<DeviceConfig>),
 }
 
 /// The command for an assignment in flight.
@@ -77,6 +77,6 @@ impl App {
             return Ok(self.store.bundle(id).await?.map(|bundle| Content::Bundle(Arc::new(bundle))));
         }
         let Some(version) = assignment.config_version else { return Ok(None) };
-        Ok(self.store.config(assignment.device_id, version).await?.map(Content::Config))
+        Ok(self.store.config(assignment.device_id, version).await?.map(|config| Content::Config(Arc::new(config))))
     }
 }

@@ -35,6 +35,7 @@ impl AuditApi {
     ///
     /// A page may be short and have a next one.
     #[oai(path = "/audit", method = "get", operation_id = "list_audit_records")]
+    #[expect(clippy::too_many_arguments, reason = "each is one parameter of the operation")]
     async fn list_audit_records(
         &self,
         caller: Bearer,

@@ -35,6 +35,7 @@ impl DecisionApi {
     ///
     /// Decisions that allowed a change or denied a call, and all of targeting and rollback.
     #[oai(path = "/decisions", method = "get", operation_id = "list_decisions")]
+    #[expect(clippy::too_many_arguments, reason = "each is one parameter of the operation")]
     async fn list_decisions(
         &self,
         caller: Bearer,

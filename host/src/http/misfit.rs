@@ -129,7 +129,7 @@ impl Search<'_> {
         }
     }
 
-    fn look_at_forms(&mut self, schema: &MetaSchema, value: &Value, pointer: &mut String, depth: usize) {
+    fn look_at_forms(&mut self, schema: &MetaSchema, value: &Value, pointer: &str, depth: usize) {
         for forms in [&schema.any_of, &schema.one_of] {
             let fits = |form: &MetaSchemaRef| {
                 let mut search = Search { registry: self.registry, found: Vec::new(), unknown: Vec::new() };

@@ -62,7 +62,7 @@ pub fn page(limit: LimitQuery, cursor: CursorQuery) -> Result<Page, Problem> {
         Some(text) if text.len() > MAX_CURSOR_BYTES => return Err(wrong()),
         Some(text) => Some(text.parse::<Cursor>().map_err(|_| wrong())?),
     };
-    Ok(Page { limit: limit.into(), after })
+    Ok(Page { limit, after })
 }
 
 /// One page of a list.

@@ -162,7 +162,7 @@ impl App {
                     after.config_version = Some(config.version);
                     work.configure(config.clone());
                 }
-                Content::Config(config)
+                Content::Config(Arc::new(config))
             }
         };
         work.publish(command(&after, &content));

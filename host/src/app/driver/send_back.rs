@@ -96,14 +96,17 @@ impl App {
         else {
             return no(error_code::NOTHING_TO_GO_BACK_TO, "the device had no other verified bundle before");
         };
-        if !usable.contains_key(&previous) {
-            let found = self.store.bundle(previous).await?;
-            // A retired bundle is out of use for new deployments; as the way back it is better than a broken one.
-            usable.insert(previous, found.is_some_and(|bundle| bundle.status != BundleStatus::Bad));
-        }
-        match usable.get(&previous) {
-            Some(true) => Ok(Ok(())),
-            _ => no(error_code::PREVIOUS_UNAVAILABLE, "the bundle that the device ran before is gone or bad"),
+        let known = usable.get(&previous).copied();
+        // A retired bundle is out of use for new deployments; as the way back it is better than a broken one.
+        let good = match known {
+            Some(good) => good,
+            None => self.store.bundle(previous).await?.is_some_and(|bundle| bundle.status != BundleStatus::Bad),
+        };
+        usable.insert(previous, good);
+        if good {
+            Ok(Ok(()))
+        } else {
+            no(error_code::PREVIOUS_UNAVAILABLE, "the bundle that the device ran before is gone or bad")
         }
     }
 
