@@ -15,7 +15,7 @@ use super::answer::Answer;
 const PREFIX: &str = "/api/v1";
 
 /// Where a server listens. A restarted server tells those who have a copy its new address.
-pub type Address = Arc<RwLock<String>>;
+pub(super) type Address = Arc<RwLock<String>>;
 
 /// Somebody who calls a server. A clone is the same somebody.
 #[derive(Debug, Clone)]

@@ -58,8 +58,8 @@ impl TestServer {
 
     async fn launch(change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut settings = Settings::default();
-        settings.data_dir = DataDir(directory.path().join("data"));
+        let data_dir = DataDir(directory.path().join("data"));
+        let mut settings = Settings { data_dir, ..Settings::default() };
         settings.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.shutdown.grace_s = 1;
         settings.store.cache_mib = 16;
