@@ -5,7 +5,7 @@ use kernex_model::policy::{
     TargetingDeployment, TargetingPlan, Window,
 };
 
-pub fn principal(roles: &[&str]) -> PolicyPrincipal {
+pub(super) fn principal(roles: &[&str]) -> PolicyPrincipal {
     PolicyPrincipal {
         kind: PrincipalKind::User,
         id: "usr_1".into(),
@@ -14,7 +14,7 @@ pub fn principal(roles: &[&str]) -> PolicyPrincipal {
     }
 }
 
-pub fn request(roles: &[&str], action: &str) -> AuthorizationRequest {
+pub(super) fn request(roles: &[&str], action: &str) -> AuthorizationRequest {
     let (kind, _) = action.split_once(':').expect("an action is noun:verb");
     AuthorizationRequest {
         principal: principal(roles),
@@ -24,7 +24,7 @@ pub fn request(roles: &[&str], action: &str) -> AuthorizationRequest {
     }
 }
 
-pub fn deployment() -> TargetingDeployment {
+pub(super) fn deployment() -> TargetingDeployment {
     TargetingDeployment {
         id: "dpl_1".into(),
         facts: vec![
@@ -37,7 +37,7 @@ pub fn deployment() -> TargetingDeployment {
 }
 
 /// Two waves and one exclusion, as the misbehaving guest's.
-pub fn plan() -> TargetingPlan {
+pub(super) fn plan() -> TargetingPlan {
     TargetingPlan {
         candidates: Vec::new(),
         columns: Vec::new(),
@@ -46,11 +46,11 @@ pub fn plan() -> TargetingPlan {
     }
 }
 
-pub fn batch(devices: u64) -> Batch {
+pub(super) fn batch(devices: u64) -> Batch {
     Batch { device_hashes: (0..devices).collect(), dictionary: Vec::new(), columns: Vec::<Column>::new() }
 }
 
-pub fn window(in_wave: Counts) -> Window {
+pub(super) fn window(in_wave: Counts) -> Window {
     Window {
         deployment: "dpl_1".into(),
         facts: Vec::new(),
@@ -68,7 +68,7 @@ pub fn window(in_wave: Counts) -> Window {
     }
 }
 
-pub fn rollback() -> RollbackRequest {
+pub(super) fn rollback() -> RollbackRequest {
     RollbackRequest {
         device: "dev_1".into(),
         from_bundle: "bdl_2".into(),
