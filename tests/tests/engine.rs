@@ -1,4 +1,5 @@
 //! The policy engine against real components: faults, limits, determinism, and the bundled plugins.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands, its helpers too")]
 
 mod engine {
     mod bundled;

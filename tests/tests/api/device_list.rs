@@ -180,7 +180,7 @@ fn lists_narrow_by_standing_and_silence() {
         let lively = server.device().await;
         lively.heartbeat(json!({})).await.expect(200);
         let ids = async |name: &str, value: &str| admin.get("/devices").query(name, value).await.expect(200).all("id");
-        assert_eq!(ids("status", "pending").await, [pending.id.clone()]);
+        assert_eq!(ids("status", "pending").await, std::slice::from_ref(&pending.id));
         assert_eq!(ids("status", "active").await, [silent.id.clone(), lively.id.clone()]);
         assert!(ids("status", "retired").await.is_empty());
         let at = |seconds: i64| {

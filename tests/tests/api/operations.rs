@@ -7,7 +7,7 @@ use super::world::World;
 
 /// One operation of the OpenAPI document. Places in braces are filled in by [`World`].
 #[derive(Debug, Clone, Copy)]
-pub struct Operation {
+pub(crate) struct Operation {
     /// Its `operationId`.
     pub id: &'static str,
     /// `POST /api/v1/devices/{pending}/admit`
@@ -21,11 +21,11 @@ pub struct Operation {
 }
 
 /// The columns of the table.
-pub const ROLES: [&str; 7] = ["anonymous", "viewer", "operator", "admin", "service", "device", "stranger"];
+pub(crate) const ROLES: [&str; 7] = ["anonymous", "viewer", "operator", "admin", "service", "device", "stranger"];
 
 /// What an operation answers somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub(crate) enum Expected {
     /// `+`: anything but 401 and 403.
     Allowed,
     /// `u`: 401, nobody knows who calls.
@@ -40,7 +40,7 @@ pub enum Expected {
 
 impl Operation {
     /// What the caller in a column of the table is answered.
-    pub fn expected(&self, role: usize) -> Expected {
+    pub(crate) fn expected(&self, role: usize) -> Expected {
         let letter = self.cells.split_whitespace().nth(role).unwrap_or_else(|| panic!("{}: seven cells", self.id));
         match letter {
             "+" => Expected::Allowed,
@@ -53,7 +53,7 @@ impl Operation {
     }
 
     /// Calls it as somebody, on things that were made for this call.
-    pub async fn call(&self, world: &World<'_>, client: &Client) -> kernex_tests::harness::Answer {
+    pub(crate) async fn call(&self, world: &World<'_>, client: &Client) -> kernex_tests::harness::Answer {
         let (method, path) = self.call.split_once(' ').expect("a method and a path");
         let mut things = world.things();
         let path = things.fill(path, &|text| text.to_owned()).await;
@@ -97,7 +97,7 @@ const RULES: &str = "u d d + d d d";
 const OWN: &str = "u + + + h h h";
 
 /// Every operation there is.
-pub const OPERATIONS: &[Operation] = &[
+pub(crate) const OPERATIONS: &[Operation] = &[
     // Auth
     change("register_user", "POST /api/v1/auth/register", REGISTRATION, ANYBODY, "user:register"),
     change(

@@ -98,7 +98,10 @@ fn exit_codes_tell_what_is_wrong() {
 fn secrets_are_neither_printed_nor_readable_by_others() {
     use std::os::unix::fs::PermissionsExt;
     run(async {
-        let server = ServerProcess::start(ProcessOptions::new().set("log.filter", "debug")).await;
+        let server = ServerProcess::start(
+            ProcessOptions::new().set("log.filter", "info,kernex=trace,kernex_store=trace,poem=trace,surrealdb=debug"),
+        )
+        .await;
         let admin = server.admin_account().await.clone();
         let refresh = admin.tokens.text("refresh_token");
         server

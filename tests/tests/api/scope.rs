@@ -69,7 +69,7 @@ fn a_narrowed_role_sees_and_touches_its_own_devices_only() {
         let (berlin, paris) = (at_site(&server, "berlin").await, at_site(&server, "paris").await);
         let narrowed = server.user("berliner").await;
 
-        assert_eq!(narrowed.get("/devices").await.expect(200).all("id"), [berlin.id.clone()]);
+        assert_eq!(narrowed.get("/devices").await.expect(200).all("id"), std::slice::from_ref(&berlin.id));
         assert!(narrowed.get("/devices").query("selector", "site=paris").await.expect(200).items().is_empty());
         assert_eq!(server.admin().await.get("/devices").await.expect(200).items().len(), 2);
         for path in ["", "/timeline", "/bundles", "/config/versions"] {

@@ -14,7 +14,7 @@ use super::operations::{Operation, ROLES};
 const ENDS_SESSION: [&str; 3] = ["logout", "change_password", "revoke_all_sessions"];
 
 /// Raises every rate, because the table is one caller that calls a thousand times.
-pub fn without_rates(settings: &mut Settings) {
+pub(crate) fn without_rates(settings: &mut Settings) {
     settings.registration = Registration::Open;
     settings.limits.logins_per_address = Some(1_000_000);
     settings.limits.logins_per_account = Some(1_000_000);
@@ -22,7 +22,7 @@ pub fn without_rates(settings: &mut Settings) {
 }
 
 /// A server, somebody for every column of the table, and one device that all speak of as `mine`.
-pub struct World<'s> {
+pub(crate) struct World<'s> {
     server: &'s TestServer,
     admin: Client,
     mine: TestDevice,
@@ -35,7 +35,7 @@ pub struct World<'s> {
 }
 
 impl<'s> World<'s> {
-    pub async fn new(server: &'s TestServer) -> Self {
+    pub(crate) async fn new(server: &'s TestServer) -> Self {
         let admin = server.admin().await;
         let (mine, stranger) = (server.device().await, server.device().await);
         let service = server.api_key(&["operator"]).await;
@@ -55,7 +55,7 @@ impl<'s> World<'s> {
     }
 
     /// Somebody for a column; somebody new for operations that end their caller's session.
-    pub async fn client(&self, role: usize, operation: &Operation) -> Client {
+    pub(crate) async fn client(&self, role: usize, operation: &Operation) -> Client {
         let person = self.people.get(role).filter(|_| !ENDS_SESSION.contains(&operation.id));
         match ROLES[role] {
             "anonymous" => self.server.anonymous(),
@@ -70,12 +70,12 @@ impl<'s> World<'s> {
     }
 
     /// Fills in the places of one call.
-    pub fn things(&self) -> Things<'_, 's> {
+    pub(crate) fn things(&self) -> Things<'_, 's> {
         Things { world: self, known: HashMap::new() }
     }
 
     /// The principals of all columns that stay the same.
-    pub fn devices(&self) -> [&str; 2] {
+    pub(crate) fn devices(&self) -> [&str; 2] {
         [&self.mine.id, &self.stranger.id]
     }
 
@@ -156,14 +156,14 @@ async fn command(admin: &Client, device: &TestDevice, bundle: &str) -> Value {
 }
 
 /// The things of one call; each is made once.
-pub struct Things<'w, 's> {
+pub(crate) struct Things<'w, 's> {
     world: &'w World<'s>,
     known: HashMap<String, String>,
 }
 
 impl Things<'_, '_> {
     /// Replaces each `{name}` in a text by such a thing, in the form that the text wants.
-    pub async fn fill(&mut self, text: &str, form: &dyn Fn(&str) -> String) -> String {
+    pub(crate) async fn fill(&mut self, text: &str, form: &dyn Fn(&str) -> String) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, name, after)) = next_place(rest) {

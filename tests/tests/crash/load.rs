@@ -68,7 +68,9 @@ impl Load {
                 return;
             };
             if answer.status.is_success() {
-                self.ledger.note(|entries| drop(entries.labels.insert(device.clone(), before + 1)));
+                self.ledger.note(|entries| {
+                    entries.labels.insert(device.clone(), before + 1);
+                });
             }
         }
     }
@@ -101,7 +103,9 @@ impl Load {
                 loop {
                     let Some(answer) = answered(device.report(&command, state)).await else { return };
                     if answer.status.is_success() {
-                        self.ledger.note(|entries| drop(entries.reports.insert(device.id.clone(), state)));
+                        self.ledger.note(|entries| {
+                            entries.reports.insert(device.id.clone(), state);
+                        });
                         break;
                     }
                     assert_eq!(answer.status.as_u16(), 503, "a report is taken in, or the server is busy\n{answer}");

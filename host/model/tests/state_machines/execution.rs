@@ -157,7 +157,7 @@ impl Execution {
     /// Lets the driver go on, with devices that answer every command with `state`, or never.
     fn finish(&mut self, answer: Option<ReportState>) -> Result<(), TestCaseError> {
         // The policy would say so; here it always does, once the wave has nobody to wait for.
-        drop(self.deployment.resume(reason("resume"), self.now));
+        let _ = self.deployment.resume(reason("resume"), self.now);
         for _ in 0..PASSES {
             self.pass();
             self.check()?;

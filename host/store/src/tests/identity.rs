@@ -118,7 +118,7 @@ async fn an_api_key_is_revoked() {
     let mut make = changes();
     make.create(&key);
     store.commit(make).await.unwrap();
-    assert_eq!(store.list_api_keys(&Page::first(5)).await.unwrap().items, [key.clone()]);
+    assert_eq!(store.list_api_keys(&Page::first(5)).await.unwrap().items, std::slice::from_ref(&key));
     let mut revoke = changes();
     revoke.delete::<ApiKey>(&key.id);
     store.commit(revoke).await.unwrap();

@@ -1,5 +1,4 @@
 //! Owns the tests of the store against the real embedded engines: fixtures here, one file per subject.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cost;
 mod deployments;
