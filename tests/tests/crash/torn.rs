@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernex_tests::harness::{Client, run};
+use kernex_tests::harness::{Client, eventually, run};
 use serde_json::Value;
 
 use super::ledger::Entries;
@@ -78,7 +78,14 @@ fn edits(device: &Value) -> u64 {
 /// Fails the test where a report is lost, and where counts and assignments disagree.
 pub(super) async fn reports_are_whole(client: &Client, deployment: &str, acknowledged: &Entries) {
     let path = format!("/deployments/{deployment}");
-    let assignments = all(client, &format!("{path}/assignments"), &[]).await;
+    // The driver goes on meanwhile (devices that enrolled join): both are read at one revision.
+    let (stored, assignments) = eventually("the deployment stands still for a look", async || {
+        let before = client.get(&path).await.expect(200);
+        let assignments = all(client, &format!("{path}/assignments"), &[]).await;
+        let after = client.get(&path).await.expect(200);
+        (before["revision"] == after["revision"]).then_some((after, assignments))
+    })
+    .await;
     let mut counts = BTreeMap::<(u64, String), u64>::new();
     for assignment in &assignments {
         let state = assignment["state"].as_str().expect("a state");
@@ -92,7 +99,6 @@ pub(super) async fn reports_are_whole(client: &Client, deployment: &str, acknowl
         };
         assert!(whole, "{:?} of {device} was acknowledged, it is {state}", acknowledged.reports.get(device));
     }
-    let stored = client.get(&path).await.expect(200);
     for (number, wave) in (0_u64..).zip(stored["waves"].as_array().expect("waves")) {
         for (state, count) in wave["counts"].as_object().expect("counts") {
             let found = counts.get(&(number, state.clone())).copied().unwrap_or(0);
