@@ -24,6 +24,7 @@ pub mod policies;
 pub mod records;
 pub mod reports;
 pub mod timelines;
+mod verdict;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use kernex_engine::Engine;
 use kernex_model::id::{BundleId, DeploymentId};
 use kernex_model::name::{BundleName, BundleVersion};
+use kernex_model::time::Timestamp;
 use kernex_store::Store;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -56,6 +58,8 @@ use reports::ReportJob;
 pub struct AppSettings {
     /// Seconds between a device's heartbeats.
     pub poll_s: u32,
+    /// Days that decisions are kept.
+    pub keep_decisions_days: u32,
 }
 
 /// Everything that the use cases work with.
@@ -81,6 +85,8 @@ pub struct App {
     pub bundle_names: BundleNames,
     /// What the settings say.
     pub settings: AppSettings,
+    /// Since when this process sees heartbeats.
+    started_at: Timestamp,
     reports: Group<ReportJob, ()>,
     beats: Group<BeatJob, ()>,
     wake: Arc<Notify>,
@@ -124,6 +130,7 @@ impl App {
         storage: BundleStorage,
         settings: AppSettings,
     ) -> Result<(Self, Inboxes), AppStartError> {
+        let started_at = context.now();
         let policies = Policies::load(engine, &store, &context).await?;
         let decisions = DecisionLog::default();
         let (reports, report_inbox) = group();
@@ -139,6 +146,7 @@ impl App {
             identity,
             storage,
             settings,
+            started_at,
             reports,
             beats,
             wake: Arc::default(),

@@ -41,6 +41,8 @@ pub struct Settings {
     pub presence: Presence,
     /// How often devices poll.
     pub heartbeat: Heartbeat,
+    /// The decision log.
+    pub decisions: Decisions,
     /// Stopping.
     pub shutdown: Shutdown,
     /// The log on standard error.
@@ -188,6 +190,20 @@ pub struct Heartbeat {
 impl Default for Heartbeat {
     fn default() -> Self {
         Self { poll_s: 60 }
+    }
+}
+
+/// `decisions.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Decisions {
+    /// Days that a decision is kept.
+    pub keep_days: u32,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { keep_days: 90 }
     }
 }
 

@@ -120,9 +120,9 @@ pub struct Opened {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn open(settings: &Settings) -> Result<Opened, StartError> {
+pub async fn open(settings: &Settings, engine: &Engine) -> Result<Opened, StartError> {
     let store = open_migrated(settings).await?;
-    let opened = assemble(settings, store.clone()).await;
+    let opened = assemble(settings, engine, store.clone()).await;
     if opened.is_err() {
         // What it was that failed matters more than how the store closed after it.
         let _ = store.close().await;
@@ -130,15 +130,23 @@ pub async fn open(settings: &Settings) -> Result<Opened, StartError> {
     opened
 }
 
-async fn assemble(settings: &Settings, store: Store) -> Result<Opened, StartError> {
+/// The one runtime of policies that a process has.
+///
+/// # Errors
+/// Where the machine is too small for it.
+pub fn engine() -> Result<Engine, StartError> {
+    Engine::new(kernex_engine::Limits::default())
+        .map_err(|error| StartError::Other(format!("the policy engine does not start: {error}")))
+}
+
+async fn assemble(settings: &Settings, engine: &Engine, store: Store) -> Result<Opened, StartError> {
     make_data_dir(settings)?;
     let context = Context::system();
-    let engine = Engine::new(kernex_engine::Limits::default())
-        .map_err(|error| StartError::Other(format!("the policy engine does not start: {error}")))?;
     let storage = BundleStorage::open(&storage_settings(settings)).await?;
     let identity = Identity::open(&store, &context, &settings.server.name, identity_settings(settings)).await?;
-    let app_settings = AppSettings { poll_s: settings.heartbeat.poll_s };
-    let (app, inboxes) = App::start(context, store, &engine, identity, storage, app_settings).await?;
+    let app_settings =
+        AppSettings { poll_s: settings.heartbeat.poll_s, keep_decisions_days: settings.decisions.keep_days };
+    let (app, inboxes) = App::start(context, store, engine, identity, storage, app_settings).await?;
     Ok(Opened { app, inboxes })
 }
 
@@ -186,7 +194,7 @@ impl Host {
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    pub async fn start(settings: Settings, engine: &Engine) -> Result<Running, StartError> {
         // The address first: a second server by mistake should not get as far as the database.
         let listen = settings.http.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
@@ -195,7 +203,7 @@ impl Host {
         })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
         let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| StartError::Listen(listen, error))?;
-        let Opened { app, inboxes } = open(&settings).await?;
+        let Opened { app, inboxes } = open(&settings, engine).await?;
         let app = Arc::new(app);
         let flush_interval = Duration::from_secs(u64::from(settings.presence.flush_interval_s));
         let workers = Workers::start(&app, inboxes, flush_interval);

@@ -84,7 +84,7 @@ pub fn endpoint(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let routes = Route::new()
         .at("/openapi.json", poem::get(document_endpoint.data(Document(document.into()))))
         .at("/docs", poem::get(docs_endpoint.data(Page(docs.into()))))
-        .nest("/", service);
+        .nest_no_strip("/", service);
     envelope::Envelope::new(routes, app.clone(), allowed)
 }
 

@@ -1,8 +1,9 @@
-//! The supervised background loops: the driver, group writers, presence flushing and the decision log.
+//! The supervised background loops: the driver, group writers, presence flushing, the decision log and its retention.
 
 mod decisions;
 mod driver;
 mod presence;
+mod retention;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ impl Workers {
             supervise("driver", app, &stop, driver::run),
             supervise("presence", app, &stop, move |app, stop| presence::run(app, stop, flush_interval)),
             supervise("decisions", app, &stop, decisions::run),
+            supervise("retention", app, &stop, retention::run),
         ];
         let reports = Arc::downgrade(app);
         let beats = Arc::downgrade(app);

@@ -12,6 +12,7 @@ mod fleet {
     mod membership;
     mod refusals;
     mod restart;
+    mod soak;
     mod squad;
     mod watch;
     mod waves;

@@ -11,6 +11,7 @@ use crate::limits::{
     STACK_BYTES, TABLE_ELEMENTS, TABLES,
 };
 use crate::sandbox::Sandbox;
+use crate::shelf::Shelf;
 use crate::{ticker, v1};
 
 /// Fuel per WebAssembly page that memory grows by.
@@ -26,6 +27,7 @@ struct Shared {
     runtime: wasmtime::Engine,
     linker: Linker<Sandbox>,
     limits: Limits,
+    shelf: Shelf,
 }
 
 /// The engine could not start.
@@ -57,7 +59,7 @@ impl Engine {
         let mut linker = Linker::new(&runtime);
         v1::EveryGate::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox).map_err(failed)?;
         ticker::start(runtime.weak())?;
-        Ok(Self(Arc::new(Shared { runtime, linker, limits })))
+        Ok(Self(Arc::new(Shared { runtime, linker, limits, shelf: Shelf::default() })))
     }
 
     /// The limits that hold for every plugin.
@@ -72,6 +74,10 @@ impl Engine {
 
     pub(crate) fn linker(&self) -> &Linker<Sandbox> {
         &self.0.linker
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.0.shelf
     }
 
     /// A store for one call: nothing of it outlives the call.
@@ -114,10 +120,8 @@ fn config(limits: Limits) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model(true)
-        // What no plugin needs is not there to be attacked.
-        .wasm_threads(false)
+        // What no plugin needs is not there to be attacked: threads and exceptions are not even compiled in.
         .wasm_memory64(false)
-        .wasm_exceptions(false)
         .wasm_gc(false)
         .concurrency_support(false)
         .consume_fuel(true)

@@ -15,6 +15,7 @@ mod policy;
 mod prepare;
 mod run;
 mod sandbox;
+mod shelf;
 mod snapshot;
 mod ticker;
 mod v1;

@@ -8,13 +8,14 @@ use kernex_model::policy::{
     RollbackOutcome, RollbackRequest, TargetingDeployment, TargetingPlan, Visible, Window,
 };
 use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::Instance;
 
 use crate::engine::Engine;
 use crate::fault;
 use crate::limits::Budget;
 use crate::run::Run;
 use crate::sandbox::Sandbox;
+use crate::shelf::{Compiled, Label};
 use crate::v1::{authorization, rollback, targeting};
 
 /// A configured, compiled plugin. Cheap to clone; calls run on the caller's thread, take
@@ -24,11 +25,8 @@ pub struct Policy(Arc<Prepared>);
 
 pub(crate) struct Prepared {
     pub(crate) engine: Engine,
-    pub(crate) gate: Gate,
-    pub(crate) plugin_digest: String,
-    pub(crate) settings_digest: String,
-    pub(crate) pre: InstancePre<Sandbox>,
-    pub(crate) exports: Exports,
+    pub(crate) label: Label,
+    pub(crate) compiled: Arc<Compiled>,
 }
 
 /// Where the gate's functions are in the component.
@@ -55,9 +53,9 @@ type Answer<T> = wasmtime::Result<Result<T, Fault>>;
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Policy")
-            .field("gate", &self.0.gate)
-            .field("plugin_digest", &self.0.plugin_digest)
-            .field("settings_digest", &self.0.settings_digest)
+            .field("gate", &self.0.label.gate)
+            .field("plugin_digest", &self.0.label.plugin_digest)
+            .field("settings_digest", &self.0.label.settings_digest)
             .finish_non_exhaustive()
     }
 }
@@ -70,25 +68,25 @@ impl Policy {
     /// The gate that it serves. Calls of another gate's functions are [`Fault::Incompatible`].
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.0.gate
+        self.0.label.gate
     }
 
     /// SHA-256 of the component, in lower case hex.
     #[must_use]
     pub fn plugin_digest(&self) -> &str {
-        &self.0.plugin_digest
+        &self.0.label.plugin_digest
     }
 
     /// SHA-256 of the settings' text, in lower case hex.
     #[must_use]
     pub fn settings_digest(&self) -> &str {
-        &self.0.settings_digest
+        &self.0.label.settings_digest
     }
 
     /// Authorization: answers each request, in order.
     #[must_use]
     pub fn check(&self, requests: &[AuthorizationRequest], facts: &[Fact]) -> Run<Vec<AuthorizationDecision>> {
-        let Exports::Authorization(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Authorization(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(requests.len()), facts, |store, instance| {
             authorization::check(exports, store, instance, requests)
         })
@@ -103,7 +101,7 @@ impl Policy {
         resource_kind: &str,
         facts: &[Fact],
     ) -> Run<Visible> {
-        let Exports::Authorization(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Authorization(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(1), facts, |store, instance| {
             authorization::scope(exports, store, instance, principal, action, resource_kind)
         })
@@ -112,7 +110,7 @@ impl Policy {
     /// Targeting: how a deployment's devices are to be classified, or why it cannot be targeted.
     #[must_use]
     pub fn survey(&self, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Result<TargetingPlan, Reason>> {
-        let Exports::Targeting(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Targeting(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::verdict(), facts, |store, instance| targeting::survey(exports, store, instance, deployment))
     }
 
@@ -125,7 +123,7 @@ impl Policy {
         batch: &Batch,
         facts: &[Fact],
     ) -> Run<Vec<u16>> {
-        let Exports::Targeting(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Targeting(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::devices(batch.device_hashes.len()), facts, |store, instance| {
             targeting::classify(exports, store, instance, deployment, plan, batch)
         })
@@ -134,14 +132,14 @@ impl Policy {
     /// Rollback: judges a running deployment. `state` is the last outcome's, empty at first.
     #[must_use]
     pub fn judge(&self, window: &Window, state: &[u8], facts: &[Fact]) -> Run<RollbackOutcome> {
-        let Exports::Rollback(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Rollback(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::verdict(), facts, |store, instance| rollback::judge(exports, store, instance, window, state))
     }
 
     /// Rollback: whether a person may send one device back.
     #[must_use]
     pub fn permit(&self, request: &RollbackRequest, facts: &[Fact]) -> Run<Permission> {
-        let Exports::Rollback(exports) = &self.0.exports else { return self.wrong_gate() };
+        let Exports::Rollback(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(1), facts, |store, instance| rollback::permit(exports, store, instance, request))
     }
 
@@ -154,7 +152,7 @@ impl Policy {
     ) -> Run<T> {
         let started = Instant::now();
         let mut store = self.0.engine.store(budget, facts);
-        let answer = self.0.pre.instantiate(&mut store).and_then(|instance| call(&mut store, &instance));
+        let answer = self.0.compiled.pre.instantiate(&mut store).and_then(|instance| call(&mut store, &instance));
         let outcome = match answer {
             Ok(outcome) => outcome,
             Err(error) => Err(fault::of_call(&error, store.data())),
@@ -165,6 +163,6 @@ impl Policy {
     }
 
     fn wrong_gate<T>(&self) -> Run<T> {
-        Run::refused(Fault::Incompatible(format!("this policy serves the {} gate", self.0.gate)))
+        Run::refused(Fault::Incompatible(format!("this policy serves the {} gate", self.0.label.gate)))
     }
 }

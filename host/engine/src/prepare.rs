@@ -1,5 +1,7 @@
 //! Making a policy of a plugin and its settings: configure, snapshot, compile.
 
+use std::sync::Arc;
+
 use kernex_model::policy::{Diagnostic, Fault, Gate};
 use wasmtime_wizer::Wizer;
 
@@ -7,6 +9,7 @@ use crate::compile::{self, Surface};
 use crate::engine::Engine;
 use crate::limits::Budget;
 use crate::policy::{Exports, Policy, Prepared};
+use crate::shelf::{Compiled, Label};
 use crate::{fault, snapshot, v1};
 
 /// Why there is no policy.
@@ -44,7 +47,8 @@ fn listed(diagnostics: &[Diagnostic]) -> String {
 
 impl Engine {
     /// Configures a plugin with settings (the text of a JSON document), snapshots it and compiles
-    /// the snapshot. Blocks for as long as compiling takes: hundreds of milliseconds.
+    /// the snapshot. Blocks for as long as compiling takes: hundreds of milliseconds, unless the same
+    /// was prepared lately.
     ///
     /// # Errors
     ///
@@ -52,6 +56,23 @@ impl Engine {
     pub fn prepare(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Policy, PrepareError> {
         compile::admit(self, bytes)?;
         self.admit_settings(settings)?;
+        let label = Label {
+            plugin_digest: compile::digest(bytes),
+            settings_digest: compile::digest(settings.as_bytes()),
+            gate,
+        };
+        let compiled = match self.shelf().find(&label) {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Arc::new(self.compiled(bytes, gate, settings)?);
+                self.shelf().keep(label.clone(), compiled.clone());
+                compiled
+            }
+        };
+        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled }))
+    }
+
+    fn compiled(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Compiled, PrepareError> {
         let configured = self.configured(bytes, gate, settings)?;
         let component = compile::compile(self, &configured)?;
         let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
@@ -60,14 +81,7 @@ impl Engine {
             .instantiate(&mut store)
             .and_then(|instance| Exports::find(&mut store, &instance, gate))
             .map_err(|error| fault::of_loading(&error))?;
-        Ok(Policy::new(Prepared {
-            engine: self.clone(),
-            gate,
-            plugin_digest: compile::digest(bytes),
-            settings_digest: compile::digest(settings.as_bytes()),
-            pre,
-            exports,
-        }))
+        Ok(Compiled { pre, exports })
     }
 
     fn admit_settings(&self, settings: &str) -> Result<(), PrepareError> {

@@ -29,7 +29,7 @@ pub enum AssignmentState {
     Rejected,
     /// Its last attempt did not end in time.
     TimedOut,
-    /// Taken back before the device was offered it.
+    /// Taken back before the device got it, or overtaken by something newer.
     Cancelled,
     /// Waits to be sent back.
     RollbackQueued,
@@ -153,6 +153,8 @@ pub struct Assignment {
     pub due_at: Timestamp,
     /// Percent of the present attempt, as the device reported it.
     pub progress: Option<u8>,
+    /// How far the device says that it got in the present attempt: `downloading` or `installing`.
+    pub phase: Option<ReportState>,
     /// What went wrong last.
     pub error: Option<ReportedError>,
     /// When the present attempt was offered.
@@ -200,6 +202,8 @@ pub mod error_code {
     pub const NOTHING_TO_GO_BACK_TO: &str = "nothing-to-go-back-to";
     /// The device was retired before its turn came.
     pub const DEVICE_RETIRED: &str = "device-retired";
+    /// Something newer was sent to the device meanwhile.
+    pub const SUPERSEDED: &str = "superseded";
     /// The earlier bundle no longer exists or must not be used.
     pub const PREVIOUS_UNAVAILABLE: &str = "previous-bundle-unavailable";
 }
@@ -226,6 +230,7 @@ impl Assignment {
             attempt: self.attempt + 1,
             offered_at: Some(now),
             progress: None,
+            phase: None,
             ..self.moved(state, now, now.plus_secs(plan.attempt_timeout_s))
         })
     }
@@ -286,13 +291,15 @@ impl Assignment {
                 | AssignmentState::RollbackRunning,
                 ReportState::Downloading | ReportState::Installing,
             ) => {
-                // Reports may arrive again, and out of order: progress only grows.
+                // Reports may arrive again, and out of order: progress and phase only grow.
                 let progress = self.progress.max(report.progress);
-                if self.state == running && self.progress == progress {
+                let installs = [self.phase, Some(report.state)].contains(&Some(ReportState::Installing));
+                let phase = Some(if installs { ReportState::Installing } else { ReportState::Downloading });
+                if self.state == running && (self.progress, self.phase) == (progress, phase) {
                     return Ok(ReportEffect::Repeated);
                 }
                 // The attempt's time goes on from the offer: progress does not prolong it.
-                changed(Self { progress, ..self.moved(running, now, self.due_at) })
+                changed(Self { progress, phase, ..self.moved(running, now, self.due_at) })
             }
             (AssignmentState::Offered | AssignmentState::Running, ReportState::Installed) => changed(Self {
                 installed_at: Some(now),
@@ -350,6 +357,21 @@ impl Assignment {
     #[must_use]
     pub fn unhealthy(&self, error: ReportedError, now: Timestamp) -> Self {
         Self { error: Some(error), ..self.moved(AssignmentState::Failed, now, Timestamp::MAX) }
+    }
+
+    /// Ends it without a verdict, because something newer was sent to the device: it waits for another attempt
+    /// at what is out of date, or soaks what the device was since told to leave. `None` from any other state.
+    #[must_use]
+    pub fn superseded(&self, message: String, now: Timestamp) -> Option<Self> {
+        let error = ReportedError { code: error_code::SUPERSEDED.to_owned(), message };
+        matches!(self.state, AssignmentState::Queued | AssignmentState::Installed)
+            .then(|| Self { error: Some(error), ..self.moved(AssignmentState::Cancelled, now, Timestamp::MAX) })
+    }
+
+    /// Takes back an offer that never reached its device. `None` unless it is offered.
+    #[must_use]
+    pub fn unreached(&self, now: Timestamp) -> Option<Self> {
+        (self.state == AssignmentState::Offered).then(|| self.moved(AssignmentState::Cancelled, now, Timestamp::MAX))
     }
 
     /// Takes it back before the device was offered it. `None` unless it is queued.

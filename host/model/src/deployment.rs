@@ -135,6 +135,8 @@ pub struct Deployment {
     pub wave: u16,
     /// Which devices a rollback sends back; present once one was begun.
     pub rollback: Option<RollbackExtent>,
+    /// The failures that a person accepted by resuming it: the host's floor counts those that came after.
+    pub accepted: Option<AcceptedFailures>,
     /// Nothing more happens by itself: the driver leaves it alone.
     pub settled: bool,
     /// The rollback policy's own state between two calls (at most 4 KiB), in base64.
@@ -148,6 +150,17 @@ pub struct Deployment {
     pub updated_at: Timestamp,
     /// Optimistic-concurrency counter; the ETag.
     pub revision: u64,
+}
+
+/// What a person had before them when they resumed a halted deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AcceptedFailures {
+    /// The wave that was open.
+    pub wave: u16,
+    /// Its devices that had failed or timed out.
+    pub failed: u32,
+    /// Its devices that had come to any result.
+    pub executed: u32,
 }
 
 /// A step is not possible from where the deployment stands.
@@ -247,6 +260,16 @@ impl Deployment {
     pub fn resume(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
         match self.state {
             DeploymentState::Paused | DeploymentState::Halted => {
+                if self.state == DeploymentState::Halted
+                    && let Some(open) = self.waves.get(usize::from(self.wave))
+                {
+                    let counts = open.counts.to_policy();
+                    self.accepted = Some(AcceptedFailures {
+                        wave: self.wave,
+                        failed: counts.failures(),
+                        executed: counts.executed(),
+                    });
+                }
                 let planned = self.waves.iter().any(|wave| wave.state != WaveState::Waiting);
                 let to = if planned { DeploymentState::Running } else { DeploymentState::Draft };
                 self.step(to, Some(reason), now);

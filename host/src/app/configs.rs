@@ -5,15 +5,16 @@ use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::bundle::{BundleEvent, BundleHistoryEntry, BundleStatus, DeviceConfig};
 use kernex_model::device::{Device, DeviceStatus};
 use kernex_model::digest::Digest;
-use kernex_model::id::{BundleId, DecisionId, DeviceId};
+use kernex_model::id::{BundleId, DeviceId};
 use kernex_model::policy::{Permission, Reason, RollbackRequest};
-use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_store::{Listed, Page};
 use poem_openapi::types::Any;
 
 use super::deployments::Target;
-use super::gatekeeper::{Grant, POLICY_FAULT};
+use super::gatekeeper::Grant;
+use super::verdict::{Asked, Verdict, fault_reason, json};
 use super::{App, AppError, Caller};
 
 /// Entries of a device's bundle history that are searched for a way back.
@@ -208,35 +209,17 @@ impl App {
             to_bundle: to.to_string(),
             facts: Vec::new(),
         };
-        let run = policy.engine.permit(&request, &[]);
-        let (outcome, reason) = match &run.outcome {
+        let mut asked = Asked::new(device.id, "permit", &request);
+        let answer = asked.spent(policy.engine.permit(&request, &[]));
+        let (outcome, reason) = match &answer {
             Ok(Permission::Permitted) => {
                 (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))
             }
             Ok(Permission::Refused(reason)) => (DecisionOutcome::Deny, reason.clone()),
-            Err(fault) => {
-                (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}")))
-            }
+            Err(fault) => (DecisionOutcome::Fault, fault_reason("rollback", fault)),
         };
-        let decision = Decision {
-            id: DecisionId(self.context.ulid()),
-            at: self.context.now(),
-            gate: DecisionGate::Rollback,
-            policy: policy.revision.name.clone(),
-            plugin_digest: policy.revision.plugin_digest,
-            settings_digest: policy.revision.settings_digest,
-            subject: device.id.to_string(),
-            question: "permit".to_owned(),
-            outcome,
-            code: reason.code,
-            message: reason.message,
-            input: Any(serde_json::to_value(&request).unwrap_or_default()),
-            output: run.outcome.as_ref().ok().map(|output| Any(serde_json::to_value(output).unwrap_or_default())),
-            facts_read: Any(serde_json::to_value(&run.facts_read).unwrap_or_default()),
-            fuel: run.fuel,
-            duration_us: u64::try_from(run.duration.as_micros()).unwrap_or(u64::MAX),
-            request_id: None,
-        };
+        let output = answer.as_ref().ok().map(json);
+        let decision = policy.decision(&self.context, &asked, Verdict { outcome, reason, output });
         if outcome == DecisionOutcome::Allow {
             return Ok(decision);
         }

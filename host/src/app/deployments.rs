@@ -201,6 +201,7 @@ impl App {
             exclusions: Vec::new(),
             wave: 0,
             rollback: None,
+            accepted: None,
             settled: false,
             judge_state: String::new(),
             created_by: caller.principal,

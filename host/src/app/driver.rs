@@ -40,6 +40,7 @@ impl App {
     /// # Errors
     /// Where the store fails; a deployment's own trouble does not stop the others.
     pub async fn drive(&self) -> Result<bool, AppError> {
+        let mut moved = self.fail_the_ill().await? == Progress::Moved;
         let changed = self.fleet.take_changed();
         let deployments = match self.store.unsettled_deployments().await {
             Ok(deployments) => deployments,
@@ -48,7 +49,6 @@ impl App {
                 return Err(error.into());
             }
         };
-        let mut moved = false;
         // The oldest first: where two want the same device, it came first.
         for deployment in deployments.iter().rev() {
             match self.drive_deployment(deployment.id, &changed).await {

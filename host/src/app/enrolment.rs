@@ -15,7 +15,6 @@ use kernex_store::{CommitError, DevicePatch};
 use secrecy::SecretString;
 
 use assertion::AssertionRefusal;
-pub use assertion::SeenAssertions;
 use device_key::DeviceKey;
 
 use super::identity::access::ACCESS_LIFETIME_S;
@@ -240,7 +239,6 @@ impl App {
     /// Unauthenticated where the assertion is not good; forbidden where the device is not active.
     pub async fn issue_device_token(&self, caller: &Caller, assertion: &str) -> Result<DeviceToken, AppError> {
         let refused = |refusal: AssertionRefusal| match refusal {
-            AssertionRefusal::Full => AppError::Busy,
             AssertionRefusal::Invalid => AppError::unauthenticated("invalid-assertion", refusal.to_string()),
             AssertionRefusal::Time => AppError::unauthenticated("assertion-time", refusal.to_string()),
             AssertionRefusal::Unnamed => AppError::unauthenticated("assertion-unnamed", refusal.to_string()),
@@ -253,8 +251,10 @@ impl App {
         let key = DeviceKey::parse(&device.public_key)
             .map_err(|error| AppError::Internal(format!("the key of {id}: {error}")))?;
         let now = self.context.now();
-        assertion::check(assertion, id, &key, &self.identity.server_name, now, &self.identity.seen_assertions)
-            .map_err(refused)?;
+        let checked = assertion::check(assertion, id, &key, &self.identity.server_name, now).map_err(refused)?;
+        if !self.store.use_assertion(checked.name, checked.ends).await? {
+            return Err(refused(AssertionRefusal::Replayed));
+        }
         let code = match device.status {
             DeviceStatus::Active => None,
             DeviceStatus::Pending => Some("device-pending"),

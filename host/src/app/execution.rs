@@ -16,6 +16,9 @@ use poem_openapi::types::Any;
 
 use super::App;
 
+/// Where a step's sequence of timeline entries may begin: random bits, with room behind them to count on.
+const SEQUENCE_START: u32 = 0x7fff_0000;
+
 /// Why an assignment moved, for the device's timeline.
 #[derive(Debug, Clone)]
 pub(super) struct Note {
@@ -255,8 +258,10 @@ impl Work {
                 }
             }
         }
+        // Entries of another step in the same millisecond must not have the same key.
+        let first = (app.context.ulid().0 as u32) & SEQUENCE_START;
         for entry in &self.timeline {
-            changes.put(entry);
+            changes.put(&TimelineEntry { sequence: first + entry.sequence, ..entry.clone() });
         }
         for entry in &self.history {
             changes.put(entry);

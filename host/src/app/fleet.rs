@@ -62,6 +62,8 @@ pub struct Beaten {
     pub command: Option<Arc<Command>>,
     /// Facts or running versions differ from what is stored: write them through.
     pub changed: bool,
+    /// It says that it does not work, and did not say so before.
+    pub fell_ill: bool,
 }
 
 /// A device's presence, as the driver and lists see it.
@@ -92,6 +94,7 @@ pub struct Fleet {
     entries: Arc<DashMap<DeviceId, Entry>>,
     pages: Arc<Pages>,
     changed: Arc<Mutex<ChangedDevices>>,
+    ill: Arc<Mutex<HashSet<DeviceId>>>,
 }
 
 fn facts_prefix(facts: &Facts) -> u64 {
@@ -109,6 +112,7 @@ impl Fleet {
             entries: Arc::default(),
             pages: Arc::default(),
             changed: Arc::new(Mutex::new(ChangedDevices { devices: HashSet::new(), all: true })),
+            ill: Arc::default(),
         };
         let mut after = None;
         loop {
@@ -224,18 +228,6 @@ impl Fleet {
         self.changed.lock().all = true;
     }
 
-    /// Devices in memory.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// A device's standing; `None` where there is no such device.
     #[must_use]
     pub fn status(&self, device: DeviceId) -> Option<DeviceStatus> {
@@ -247,6 +239,7 @@ impl Fleet {
     pub fn beat(&self, device: DeviceId, beat: &Beat, now: Timestamp) -> Option<Beaten> {
         let facts = beat.facts.as_ref().map(facts_prefix);
         let mut entry = self.entries.get_mut(&device)?;
+        let fell_ill = beat.health == Health::Failed && entry.health != Health::Failed;
         entry.seen = Some(now);
         entry.health = beat.health;
         entry.bundle = beat.bundle;
@@ -255,7 +248,25 @@ impl Fleet {
         let changed = facts.is_some_and(|facts| facts != entry.facts)
             || (beat.bundle.is_some() && beat.bundle != entry.stored_bundle)
             || (beat.config.is_some() && beat.config != entry.stored_config);
-        Some(Beaten { command: entry.command.clone(), changed })
+        let command = entry.command.clone();
+        drop(entry);
+        if fell_ill {
+            self.note_ill([device]);
+        }
+        Some(Beaten { command, changed, fell_ill })
+    }
+
+    /// Takes the devices that fell ill since the last call.
+    #[must_use]
+    pub fn take_ill(&self) -> HashSet<DeviceId> {
+        std::mem::take(&mut *self.ill.lock())
+    }
+
+    /// Says that devices fell ill. Past [`MAX_CHANGED`] they are only noticed when their soak ends.
+    pub fn note_ill(&self, devices: impl IntoIterator<Item = DeviceId>) {
+        let mut ill = self.ill.lock();
+        let room = MAX_CHANGED.saturating_sub(ill.len());
+        ill.extend(devices.into_iter().take(room));
     }
 
     /// A device's presence; nothing known where there is no such device.
@@ -300,6 +311,14 @@ impl Fleet {
         {
             entry.command = None;
         }
+    }
+
+    /// Takes an offer back that its device has not got yet: whether it is certain that no heartbeat since
+    /// `offered_at` carried it. From here on none will.
+    #[must_use]
+    pub fn recall(&self, assignment: AssignmentId, attempt: u32, offered_at: Timestamp) -> bool {
+        self.withdraw(assignment, attempt);
+        self.presence(assignment.device).seen.is_none_or(|seen| seen < offered_at)
     }
 
     /// Whether the device's present command names the bundle.

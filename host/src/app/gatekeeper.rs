@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kernex_model::action::Action;
-use kernex_model::id::{AuditId, DecisionId};
+use kernex_model::id::AuditId;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
 use kernex_model::principal::Principal;
-use kernex_model::record::{AuditRecord, Decision, DecisionGate, DecisionOutcome};
+use kernex_model::record::{AuditRecord, Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_store::Changes;
 use poem_openapi::types::Any;
@@ -18,9 +18,10 @@ use super::context::Context;
 use super::decision_log::DecisionLog;
 use super::error::AppError;
 use super::policies::{ActivePolicy, Policies};
+use super::verdict::{Asked, POLICY_FAULT, Verdict, fault_reason, json};
 
-/// The code of a denial whose cause is the policy's own failure.
-pub const POLICY_FAULT: &str = "policy-fault";
+/// The gate, as a person calls it.
+const GATE: &str = "authorization";
 
 /// Asks the authorization policy. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,12 +40,13 @@ pub struct Grant {
     resource_kind: &'static str,
     resource_id: Option<String>,
     context: Context,
-    asked: Option<Asked>,
+    asked: Option<Question>,
 }
 
-/// What the policy was asked and how it answered; absent for the host itself.
+/// What the policy was asked and how it answered; absent for the host itself. Written out as a record only
+/// where somebody keeps it: most answers allow a read, and are counted.
 #[derive(Debug)]
-struct Asked {
+struct Question {
     policy: Arc<ActivePolicy>,
     request: AuthorizationRequest,
     answer: Result<AuthorizationDecision, Reason>,
@@ -53,39 +55,24 @@ struct Asked {
     duration: Duration,
 }
 
-impl Asked {
-    fn verdict(&self) -> (DecisionOutcome, &str, &str) {
-        match &self.answer {
-            Ok(AuthorizationDecision::Allow) => {
-                (DecisionOutcome::Allow, "allowed", "a role of the caller grants the action")
-            }
-            Ok(AuthorizationDecision::Deny(reason)) => (DecisionOutcome::Deny, &reason.code, &reason.message),
-            Err(reason) => (DecisionOutcome::Fault, &reason.code, &reason.message),
-        }
-    }
-
-    fn decision(&self, id: DecisionId, caller: &Caller, context: &Context) -> Decision {
-        let (outcome, code, message) = self.verdict();
-        let json = |value: Result<serde_json::Value, serde_json::Error>| Any(value.unwrap_or_default());
-        Decision {
-            id,
-            at: context.now(),
-            gate: DecisionGate::Authorization,
-            policy: self.policy.revision.name.clone(),
-            plugin_digest: self.policy.revision.plugin_digest,
-            settings_digest: self.policy.revision.settings_digest,
-            subject: caller.principal.to_string(),
-            question: self.request.action.clone(),
-            outcome,
-            code: code.to_owned(),
-            message: message.to_owned(),
-            input: json(serde_json::to_value(&self.request)),
-            output: self.answer.as_ref().ok().map(|answer| json(serde_json::to_value(answer))),
-            facts_read: json(serde_json::to_value(&self.facts_read)),
+impl Question {
+    fn decision(&self, caller: &Caller, context: &Context) -> Decision {
+        let asked = Asked {
+            facts_read: self.facts_read.clone(),
             fuel: self.fuel,
-            duration_us: u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
+            duration: self.duration,
             request_id: caller.request_id,
-        }
+            ..Asked::new(caller.principal, self.request.action.clone(), &self.request)
+        };
+        let (outcome, reason) = match &self.answer {
+            Ok(AuthorizationDecision::Allow) => {
+                (DecisionOutcome::Allow, Reason::new("allowed", "a role of the caller grants the action"))
+            }
+            Ok(AuthorizationDecision::Deny(reason)) => (DecisionOutcome::Deny, reason.clone()),
+            Err(reason) => (DecisionOutcome::Fault, reason.clone()),
+        };
+        let output = self.answer.as_ref().ok().map(json);
+        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
     }
 }
 
@@ -156,15 +143,15 @@ impl Gatekeeper {
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
             Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
-            Err(fault) => Err(Reason::new(POLICY_FAULT, format!("the authorization policy failed: {fault}"))),
+            Err(fault) => Err(fault_reason(GATE, fault)),
         };
         let asked =
-            Asked { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
+            Question { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
         if matches!(asked.answer, Ok(AuthorizationDecision::Allow)) {
             self.allowed.fetch_add(1, Ordering::Relaxed);
             return Ok(self.grant(caller, action, kind, id, Some(asked)));
         }
-        let decision = asked.decision(DecisionId(self.context.ulid()), caller, &self.context);
+        let decision = asked.decision(caller, &self.context);
         let denied =
             AppError::Denied { decision: decision.id, reason: Reason::new(&*decision.code, &*decision.message) };
         self.log.offer(decision);
@@ -177,7 +164,7 @@ impl Gatekeeper {
         action: Action,
         kind: &'static str,
         id: Option<String>,
-        asked: Option<Asked>,
+        asked: Option<Question>,
     ) -> Grant {
         Grant {
             caller: caller.clone(),
@@ -208,14 +195,14 @@ impl Gatekeeper {
             },
             Err(fault) => fault.to_string(),
         };
-        let reason = Reason::new(POLICY_FAULT, format!("the authorization policy failed: {failed}"));
+        let reason = fault_reason(GATE, failed);
         let request = AuthorizationRequest {
             principal: caller.to_policy(),
             action: action.as_str().to_owned(),
             resource: Resource { kind: kind.to_owned(), id: None, facts: Vec::new() },
             context: Vec::new(),
         };
-        let asked = Asked {
+        let asked = Question {
             policy,
             request,
             answer: Err(reason.clone()),
@@ -223,7 +210,7 @@ impl Gatekeeper {
             fuel: run.fuel,
             duration: run.duration,
         };
-        let decision = asked.decision(DecisionId(self.context.ulid()), caller, &self.context);
+        let decision = asked.decision(caller, &self.context);
         let id = decision.id;
         self.log.offer(decision);
         Err(AppError::Denied { decision: id, reason })
@@ -248,10 +235,7 @@ impl Grant {
     /// to be committed in one transaction with the change. `detail` must hold no secret.
     #[must_use]
     pub fn record(&self, detail: Option<serde_json::Value>) -> (AuditRecord, Option<Decision>) {
-        let decision = self
-            .asked
-            .as_ref()
-            .map(|asked| asked.decision(DecisionId(self.context.ulid()), &self.caller, &self.context));
+        let decision = self.asked.as_ref().map(|asked| asked.decision(&self.caller, &self.context));
         let audit = AuditRecord {
             id: AuditId(self.context.ulid()),
             at: self.context.now(),

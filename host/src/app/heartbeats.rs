@@ -49,9 +49,13 @@ impl App {
         }
         let now = self.context.now();
         let beaten = self.fleet.beat(device, &beat, now).ok_or(AppError::NotFound("device"))?;
+        if beaten.fell_ill {
+            self.wake_driver();
+        }
         if beaten.changed {
             let record = grant.record(Some(serde_json::json!({ "facts": beat.facts.is_some(), "bundle_id": beat.bundle, "config_version": beat.config })));
-            self.beats.submit(BeatJob { device, beat, record }).await?;
+            // Boxed: most heartbeats bring nothing new and should not carry the room for it.
+            Box::pin(self.beats.submit(BeatJob { device, beat, record })).await?;
         }
         Ok(HeartbeatAnswer { next_poll_s: self.next_poll_s(now.as_millis()), command: beaten.command })
     }

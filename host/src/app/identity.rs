@@ -35,7 +35,6 @@ use remembered::Remembered;
 use secret::{API_KEY_PREFIX, SECRET_BYTES, presented, same};
 use setup::SetUp;
 
-use super::enrolment::SeenAssertions;
 use super::{App, AppError, Caller, Context};
 use crate::config::{AdmissionRule, Registration};
 
@@ -120,7 +119,6 @@ pub struct Identity {
     pub(super) logins_by_address: Attempts<u128>,
     pub(super) logins_by_account: Attempts<Digest>,
     pub(super) enrolments: Attempts<u128>,
-    pub(super) seen_assertions: SeenAssertions,
     /// Held while the admins change: that one of them stays enabled is a rule over all accounts.
     pub(super) admins: tokio::sync::Mutex<()>,
     verified: Cache<[u8; 32], Verified>,
@@ -158,7 +156,6 @@ impl Identity {
             logins_by_address: Attempts::new(settings.logins_per_address_minute, context.clone()),
             logins_by_account: Attempts::new(settings.logins_per_account_minute, context.clone()),
             enrolments: Attempts::new(settings.enrolments_per_address_minute, context.clone()),
-            seen_assertions: SeenAssertions::default(),
             admins: tokio::sync::Mutex::new(()),
             verified: Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime).build(),
             no_roles: Arc::from([]),

@@ -1,23 +1,22 @@
 //! Owns planning: asks the targeting policy which devices a deployment gets and in which wave.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::deployment::Deployment;
 use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::digest::Digest;
-use kernex_model::id::{AssignmentId, DecisionId, DeploymentId, DeviceId};
-use kernex_model::policy::{Fact, Reason, TargetingDeployment, TargetingPlan, Value};
-use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
+use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan, Value};
+use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
 use kernex_model::wave::{ExclusionCount, Wave};
 use kernex_store::{DeviceFilter, MAX_PAGE, Page};
-use poem_openapi::types::Any;
 
 use super::columns::columns;
 use super::policies::ActivePolicy;
+use super::verdict::{Asked, Verdict, fault_reason};
 use super::{App, AppError};
 
 /// Devices that one call of `classify` is about.
@@ -50,10 +49,9 @@ pub struct NotPlanned {
 /// What a survey found out, and what it cost so far.
 struct Survey {
     policy: Arc<ActivePolicy>,
-    asked: TargetingDeployment,
+    question: TargetingDeployment,
     plan: TargetingPlan,
-    fuel: u64,
-    duration: Duration,
+    asked: Asked,
 }
 
 /// A number for a device in a deployment: evenly spread, stable, and different in every deployment.
@@ -90,27 +88,17 @@ impl App {
         let policy = self.policies.targeting(deployment.plan.targeting_policy.as_ref()).ok_or_else(|| {
             AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name")
         })?;
-        let asked = TargetingDeployment {
+        let question = TargetingDeployment {
             id: deployment.id.to_string(),
             facts: self.deployment_facts(deployment).await?,
             created_at_ms: u64::try_from(deployment.created_at.as_millis()).unwrap_or(0),
         };
-        let run = policy.engine.survey(&asked, &[]);
-        let (fuel, duration) = (run.fuel, run.duration);
-        let plan = match run.outcome {
-            Ok(Ok(plan)) => Ok(plan),
-            Ok(Err(reason)) => Err((DecisionOutcome::Deny, reason)),
+        let mut asked = Asked::new(deployment.id, "plan", &question);
+        match asked.spent(policy.engine.survey(&question, &[])) {
+            Ok(Ok(plan)) => self.classify(deployment, Survey { policy, question, plan, asked }, among, canaries).await,
+            Ok(Err(reason)) => Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Deny, reason))),
             Err(fault) => {
-                Err((DecisionOutcome::Fault, Reason::new(super::gatekeeper::POLICY_FAULT, fault.to_string())))
-            }
-        };
-        match plan {
-            Err((outcome, reason)) => {
-                let decision = self.planning_decision(&policy, &asked, outcome, &reason, None, (fuel, duration));
-                Ok(Err(NotPlanned { reason, decision: Box::new(decision) }))
-            }
-            Ok(plan) => {
-                self.classify(deployment, Survey { policy, asked, plan, fuel, duration }, among, canaries).await
+                Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Fault, fault_reason("targeting", fault))))
             }
         }
     }
@@ -124,7 +112,7 @@ impl App {
     ) -> Result<Result<Chosen, NotPlanned>, AppError> {
         let candidates = match Selector::from_policy(survey.plan.candidates.clone()) {
             Ok(candidates) => candidates,
-            Err(error) => return Ok(Err(self.not_planned(&survey, error.to_string()))),
+            Err(error) => return Ok(Err(self.failed(&survey, error))),
         };
         let selector = deployment.selector.clone().and(&candidates);
         let mut classes: Vec<(u64, DeviceId, u16)> = Vec::new();
@@ -136,7 +124,7 @@ impl App {
             pending.extend(page.unwrap_or_default());
             if pending.len() >= BATCH || (last && !pending.is_empty()) {
                 if let Err(fault) = self.classify_batch(deployment, &mut survey, &pending, &mut classes) {
-                    return Ok(Err(self.not_planned(&survey, fault)));
+                    return Ok(Err(self.failed(&survey, fault)));
                 }
                 pending.clear();
             }
@@ -153,29 +141,30 @@ impl App {
         survey: &mut Survey,
         devices: &[Device],
         classes: &mut Vec<(u64, DeviceId, u16)>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         let hashes: Vec<u64> = devices.iter().map(|device| device_hash(deployment.id, device.id)).collect();
         let batch = columns(devices, &survey.plan.columns, hashes.clone(), &|id| self.bundle_name(id));
-        let run = survey.policy.engine.classify(&survey.asked, &survey.plan, &batch, &[]);
-        survey.fuel += run.fuel;
-        survey.duration += run.duration;
-        let found = run.outcome.map_err(|fault| fault.to_string())?;
+        let run = survey.policy.engine.classify(&survey.question, &survey.plan, &batch, &[]);
+        let found = survey.asked.spent(run)?;
         classes
             .extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));
         Ok(())
     }
 
-    fn not_planned(&self, survey: &Survey, fault: String) -> NotPlanned {
-        let reason = Reason::new(super::gatekeeper::POLICY_FAULT, format!("the targeting policy failed: {fault}"));
-        let decision = self.planning_decision(
-            &survey.policy,
-            &survey.asked,
-            DecisionOutcome::Fault,
-            &reason,
-            None,
-            (survey.fuel, survey.duration),
-        );
-        NotPlanned { reason, decision: Box::new(decision) }
+    fn failed(&self, survey: &Survey, failure: impl std::fmt::Display) -> NotPlanned {
+        let reason = fault_reason("targeting", failure);
+        self.not_planned(&survey.policy, &survey.asked, DecisionOutcome::Fault, reason)
+    }
+
+    fn not_planned(
+        &self,
+        policy: &ActivePolicy,
+        asked: &Asked,
+        outcome: DecisionOutcome,
+        reason: Reason,
+    ) -> NotPlanned {
+        let verdict = Verdict { outcome, reason: reason.clone(), output: None };
+        NotPlanned { reason, decision: Box::new(policy.decision(&self.context, asked, verdict)) }
     }
 
     /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
@@ -218,45 +207,9 @@ impl App {
         exclusions.retain(|exclusion| exclusion.count > 0);
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
         let output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
-        let decision = self.planning_decision(
-            &survey.policy,
-            &survey.asked,
-            DecisionOutcome::Planned,
-            &reason,
-            Some(output),
-            (survey.fuel, survey.duration),
-        );
+        let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
+        let decision = survey.policy.decision(&self.context, &survey.asked, verdict);
         Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision }
-    }
-
-    fn planning_decision(
-        &self,
-        policy: &ActivePolicy,
-        asked: &TargetingDeployment,
-        outcome: DecisionOutcome,
-        reason: &Reason,
-        output: Option<serde_json::Value>,
-        cost: (u64, Duration),
-    ) -> Decision {
-        Decision {
-            id: DecisionId(self.context.ulid()),
-            at: self.context.now(),
-            gate: DecisionGate::Targeting,
-            policy: policy.revision.name.clone(),
-            plugin_digest: policy.revision.plugin_digest,
-            settings_digest: policy.revision.settings_digest,
-            subject: asked.id.clone(),
-            question: "plan".to_owned(),
-            outcome,
-            code: reason.code.clone(),
-            message: reason.message.clone(),
-            input: Any(serde_json::to_value(asked).unwrap_or_default()),
-            output: output.map(Any),
-            facts_read: Any(serde_json::json!([])),
-            fuel: cost.0,
-            duration_us: u64::try_from(cost.1.as_micros()).unwrap_or(u64::MAX),
-            request_id: None,
-        }
     }
 
     /// What the policies may know of a deployment: its bundle, its kind and its settings.
@@ -335,10 +288,42 @@ pub(super) fn queued(deployment: &Deployment, wave: u16, device: DeviceId, now: 
         previous_config_version: None,
         due_at: now,
         progress: None,
+        phase: None,
         error: None,
         offered_at: None,
         installed_at: None,
         updated_at: now,
         revision: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernex_model::id::Ulid;
+
+    use super::*;
+
+    fn classes(classes: &[u16]) -> Vec<(u64, DeviceId, u16)> {
+        (0_u64..).zip(classes).map(|(hash, class)| (hash, DeviceId(Ulid(u128::from(hash))), *class)).collect()
+    }
+
+    fn widened(before: &[u16], waves: u16, canaries: u32) -> Vec<u16> {
+        let mut all = classes(before);
+        widen_canary(&mut all, waves, canaries);
+        all.into_iter().map(|(_, _, class)| class).collect()
+    }
+
+    #[test]
+    fn an_empty_canary_is_filled_from_the_first_wave_that_has_devices() {
+        assert_eq!(widened(&[2, 1, 1, 1], 3, 2), [2, 0, 0, 1]);
+        assert_eq!(widened(&[2, 2], 3, 5), [0, 0]);
+        assert_eq!(widened(&[1, 1], 3, 0), [1, 1], "a plan without canaries");
+    }
+
+    #[test]
+    fn a_canary_that_has_devices_and_what_is_left_out_stay() {
+        assert_eq!(widened(&[0, 1, 1], 3, 2), [0, 1, 1]);
+        assert_eq!(widened(&[3, 4], 3, 2), [3, 4], "classes past the waves are exclusions");
+        assert_eq!(widened(&[], 3, 2), [0_u16; 0]);
     }
 }

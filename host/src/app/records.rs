@@ -7,11 +7,14 @@ use kernex_model::id::DecisionId;
 use kernex_model::name::PolicyName;
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionGate, DecisionOutcome};
-use kernex_store::{AuditFilter, DecisionFilter, Listed, Page};
+use kernex_model::time::Timestamp;
+use kernex_store::{AuditFilter, DecisionFilter, Listed, MAX_PAGE, Page};
 use poem_openapi::Object;
 
 use super::filling::Filling;
 use super::{App, AppError, Caller};
+
+const MILLIS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
 
 /// Which audit records a list shows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,6 +78,16 @@ impl App {
             filling.take(listed, |record| query.action.is_none_or(|action| record.action == action));
         }
         Ok(filling.listed())
+    }
+
+    /// Removes decisions whose time is over, at most 1,000; tells how many went.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prune_decisions(&self) -> Result<usize, AppError> {
+        let kept = i64::from(self.settings.keep_decisions_days) * MILLIS_PER_DAY;
+        let moment = Timestamp::from_millis(self.context.now().as_millis().saturating_sub(kept));
+        Ok(self.store.prune_decisions(moment, usize::from(MAX_PAGE)).await?)
     }
 
     /// Lists decisions, newest first.

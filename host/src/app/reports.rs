@@ -87,7 +87,7 @@ impl App {
             .reported(report, self.context.now(), &deployment.plan)
             .map_err(|refusal| AppError::conflict("attempt-ended", refusal.to_string()))?;
         let ReportEffect::Changed(after) = effect else { return Ok(()) };
-        let quiet = before.state == after.state;
+        let quiet = before.state == after.state && before.phase == after.phase;
         work.audit(job.record.clone());
         if quiet {
             work.advance_quietly(&before, *after);

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CliError, Global};
 use crate::config::{Log, LogFormat, SettingsError};
-use crate::host::{Host, StartError};
+use crate::host::{self, Host, StartError};
 
 /// Start the server. SIGTERM or Ctrl-C stops it: requests that run are finished first.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ impl Serve {
         start_log(&settings.log)?;
         // From here on a signal ends the process in order, also while it is still starting.
         let signal = stop_signal()?;
-        let mut running = Host::start(settings).await?;
+        let mut running = Host::start(settings, &host::engine()?).await?;
         running.announce(&mut std::io::stdout()).map_err(CliError::failed)?;
         running.serve_until(signal).await;
         tracing::info!("stopping");

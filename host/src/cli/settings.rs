@@ -29,7 +29,7 @@ pub(crate) async fn openapi() -> Result<(), CliError> {
     let directory = tempfile::tempdir().map_err(CliError::failed)?;
     let mut settings = Settings { data_dir: DataDir(directory.path().to_owned()), ..Settings::default() };
     settings.store.url = Some("mem://".to_owned());
-    let opened = host::open(&settings).await?;
+    let opened = host::open(&settings, &host::engine()?).await?;
     println!("{}", http::openapi(&Arc::new(opened.app)));
     Ok(())
 }

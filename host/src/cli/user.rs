@@ -32,7 +32,7 @@ impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let Self::Create { username, email, roles } = self;
         let password = login::password(true)?;
-        let opened = host::open(settings).await?;
+        let opened = host::open(settings, &host::engine()?).await?;
         let new = NewUser { username, email, password };
         let made = opened.app.create_user(&Caller::system(), new, roles).await;
         opened.app.store.close().await.map_err(CliError::failed)?;

@@ -95,6 +95,7 @@ impl Settings {
         }
         for (key, value, least, most) in [
             ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
+            ("decisions.keep_days", self.decisions.keep_days, 1, 36_500),
             ("presence.flush_interval_s", self.presence.flush_interval_s, 1, 3_600),
             ("shutdown.grace_s", self.shutdown.grace_s, 0, 3_600),
             ("store.cache_mib", self.store.cache_mib, 8, 1_048_576),

@@ -11,6 +11,13 @@ use poem_openapi::SecurityScheme;
 use super::problem::Problem;
 use crate::app::{App, Caller};
 
+/// What the envelope gives every call.
+#[derive(Debug, Clone)]
+pub(super) struct CallContext {
+    pub(super) id: RequestId,
+    pub(super) app: Arc<App>,
+}
+
 /// An authenticated caller: a user's access token, an API key (`kx_…`) or a device's token. Take it as the
 /// first argument of a handler, so that an unknown caller learns nothing about the other arguments.
 #[derive(SecurityScheme)]
@@ -18,8 +25,8 @@ use crate::app::{App, Caller};
 pub struct Bearer(pub Caller);
 
 async fn authenticate(request: &Request, token: poem_openapi::auth::Bearer) -> poem::Result<Caller> {
-    let app = request.data::<Arc<App>>().ok_or_else(Problem::internal)?;
-    let caller = app.authenticate(&token.token, request_id(request), address(request)).await.map_err(Problem::from)?;
+    let CallContext { id, app } = request.data().ok_or_else(Problem::internal)?;
+    let caller = app.authenticate(&token.token, Some(*id), address(request)).await.map_err(Problem::from)?;
     Ok(caller)
 }
 
@@ -36,7 +43,7 @@ impl<'a> FromRequest<'a> for Anyone {
 /// The request's own identifier, given by the envelope.
 #[must_use]
 pub fn request_id(request: &Request) -> Option<RequestId> {
-    request.data::<RequestId>().copied()
+    request.data::<CallContext>().map(|context| context.id)
 }
 
 /// The address at the other end of the connection. Forwarding headers are not believed.

@@ -13,8 +13,11 @@ use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
+use tokio::io::{AsyncRead, AsyncReadExt};
+
 use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
+use super::caller::CallContext;
 use super::problem::Problem;
 use crate::app::App;
 
@@ -24,6 +27,11 @@ pub const CALL_TIME_OUT_S: u64 = 30;
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// All header names and values of a request together, in bytes.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// How much of a body that is refused is read nevertheless, in bytes.
+const DRAIN_BYTES: u64 = 16 * 1024 * 1024;
+/// And for how long.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The one call that comes so often that a task of its own would show.
 const HEARTBEAT: &str = "/api/v1/device/heartbeat";
@@ -49,8 +57,7 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = RequestId(self.app.context.ulid());
         let target = request.uri().clone();
-        request.extensions_mut().insert(id);
-        request.extensions_mut().insert(self.app.clone());
+        request.extensions_mut().insert(CallContext { id, app: self.app.clone() });
         let mut response = match self.answer(request).await {
             Ok(response) => response,
             Err(error) if error.is_from_response() => error.into_response(),
@@ -146,23 +153,42 @@ fn check_head(request: &Request) -> Result<(), Problem> {
 async fn limit_body(request: &mut Request) -> poem::Result<()> {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if let Some(length) = announced {
-        return if length > MAX_JSON_BYTES as u64 { Err(too_large().into()) } else { Ok(()) };
+    if announced.is_some_and(|length| length <= MAX_JSON_BYTES as u64) {
+        return Ok(());
     }
     let body = request.take_body();
     if body.is_empty() {
         return Ok(());
     }
-    let read = tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), body.into_bytes_limit(MAX_JSON_BYTES)).await;
-    let bytes = read.map_err(|_| {
+    let mut body = body.into_async_read();
+    if announced.is_some() {
+        drain(&mut body).await;
+        return Err(too_large().into());
+    }
+    let mut bytes = Vec::new();
+    let mut within = (&mut body).take(MAX_JSON_BYTES as u64 + 1);
+    let read = within.read_to_end(&mut bytes);
+    let read = tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), read).await.map_err(|_| {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body-too-slow",
             format!("the body did not come within {CALL_TIME_OUT_S} s"),
         )
-    })??;
-    request.set_body(Body::from_bytes(bytes));
+    })?;
+    read.map_err(ReadBodyError::Io)?;
+    if bytes.len() > MAX_JSON_BYTES {
+        drain(&mut body).await;
+        return Err(too_large().into());
+    }
+    request.set_body(Body::from_vec(bytes));
     Ok(())
+}
+
+/// Reads on what is refused, within limits: a client that still sends when the connection closes under it sees
+/// a broken pipe in place of the answer.
+async fn drain(body: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = body.take(DRAIN_BYTES);
+    let _ = tokio::time::timeout(DRAIN_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
 /// Every error as a problem. The framework's own lose the values that they carry.

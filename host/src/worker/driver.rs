@@ -19,14 +19,9 @@ const LEASE: &str = "driver";
 pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     let owner = app.context.ulid().to_string();
     while !stop.is_cancelled() {
-        let leads = match app.store.lease(LEASE, &owner, app.context.now(), LEASE_MS).await {
-            Ok(epoch) => epoch.is_some(),
-            Err(error) => {
-                tracing::warn!(error = %error, "the driver's lease could not be had");
-                false
-            }
-        };
-        if leads && let Err(error) = app.drive().await {
+        if leads(&app, &owner).await
+            && let Err(error) = app.drive().await
+        {
             tracing::error!(error = ?error, "a pass of the deployment driver failed");
         }
         tokio::select! {
@@ -35,7 +30,24 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
             () = tokio::time::sleep(TICK) => {}
         }
     }
-    if let Err(error) = app.store.release_lease(LEASE, &owner).await {
+    if !app.store.is_exclusive()
+        && let Err(error) = app.store.release_lease(LEASE, &owner).await
+    {
         tracing::warn!(error = %error, "the driver's lease was not given back; it ends by itself");
+    }
+}
+
+/// Whether this host drives. Where nobody else can have the database open there is nobody to agree with, and
+/// after a crash nothing to wait for.
+async fn leads(app: &App, owner: &str) -> bool {
+    if app.store.is_exclusive() {
+        return true;
+    }
+    match app.store.lease(LEASE, owner, app.context.now(), LEASE_MS).await {
+        Ok(epoch) => epoch.is_some(),
+        Err(error) => {
+            tracing::warn!(error = %error, "the driver's lease could not be had");
+            false
+        }
     }
 }

@@ -49,16 +49,21 @@ impl Connection {
         Ok(Self { handle: RwLock::new(Some(handle)), limit: options.query_timeout })
     }
 
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(*self.handle.read(), Some(Handle::Embedded { .. }))
+    }
+
     /// Runs statements. The error of any one of them is the error of the whole.
     pub(crate) async fn query(&self, text: &str, variables: Variables) -> Result<IndexedResults, Failure> {
         let limit_ms = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
         let handle = self.handle.read().clone().ok_or(Failure::Other(StoreError::Closed))?;
-        let answer = async {
+        // Boxed: the database's own futures have many kilobytes, and every caller's would hold them.
+        let answer = Box::pin(async {
             match &handle {
                 Handle::Embedded { db, .. } => db.query(text).bind(variables).await,
                 Handle::Server(db) => db.query(text).bind(variables).await,
             }
-        };
+        });
         let mut results = tokio::time::timeout(self.limit, answer)
             .await
             .map_err(|_| Failure::Other(StoreError::TimedOut { limit_ms }))?

@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod api_key;
+mod assertion;
 mod assignment;
 mod audit;
 mod bundle;

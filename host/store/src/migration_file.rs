@@ -39,6 +39,8 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     2 "0002_create_fleet",
     3 "0003_create_deployments",
     4 "0004_create_records",
+    5 "0005_extend_deployments",
+    6 "0006_create_assertion",
 ];
 
 #[cfg(test)]

@@ -92,6 +92,12 @@ impl Store {
         self.connection.close().await
     }
 
+    /// Whether this process alone has the database: an embedded engine holds a lock on its directory.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.connection.is_embedded()
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

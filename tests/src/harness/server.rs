@@ -3,10 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use kernex::config::{DataDir, Settings};
-use kernex::host::{Host, Running};
+use kernex::host::{self, Host, Running};
+use kernex_engine::Engine;
 use tempfile::TempDir;
 
 use super::site::Site;
@@ -131,8 +133,16 @@ impl Drop for TestServer {
 
 /// On the runtime's own threads, which have the stack for it.
 async fn start(settings: &Settings) -> Running {
-    let started = tokio::spawn(Host::start(settings.clone())).await.expect("starting does not panic");
+    let settings = settings.clone();
+    let started = tokio::spawn(async move { Host::start(settings, engine()).await });
+    let started = started.await.expect("starting does not panic");
     started.unwrap_or_else(|error| panic!("the server does not start: {error}"))
+}
+
+/// One for all servers of a test program, as there is one in a server: the bundled policies are compiled once.
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| host::engine().expect("this machine runs policies"))
 }
 
 fn address(running: &Running) -> String {

@@ -24,6 +24,19 @@ fn an_assertion_is_good_once() {
 }
 
 #[test]
+fn an_assertion_that_was_used_stays_used_over_a_restart() {
+    run(async {
+        let mut server = TestServer::durable().await;
+        let device = server.device().await;
+        let assertion = device.assertion();
+        device.ask_token(&assertion).await.expect(200);
+        server.restart().await;
+        device.ask_token(&assertion).await.problem(401, "assertion-replayed");
+        device.ask_token(&device.assertion()).await.expect(200);
+    });
+}
+
+#[test]
 fn of_the_same_assertion_at_once_one_is_taken() {
     run(async {
         let server = TestServer::start().await;

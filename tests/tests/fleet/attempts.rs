@@ -66,6 +66,31 @@ fn an_attempt_that_takes_too_long_is_ended_and_tried_again() {
 }
 
 #[test]
+fn every_phase_of_an_attempt_is_kept_once() {
+    run(async {
+        let server = server().await;
+        let commander = Commander::of(&server).await;
+        let device = server.device().await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        let deployment = commander.deploy(&bundle, "*", quick_with(json!({"soak_s": 3_600}))).await;
+        let command = told(&commander, &deployment, &device, 1).await;
+        for state in ["downloading", "downloading", "installing", "downloading", "installing"] {
+            device.report(&command, state).await.expect(200);
+        }
+        let running = commander.assignment(&deployment, &device.id).await.expect("it is assigned");
+        assert_eq!((running["state"].as_str(), running["phase"].as_str()), (Some("running"), Some("installing")));
+        device.report(&command, "installed").await.expect(200);
+        let codes = commander.codes(&device.id, &deployment).await;
+        let story = ["assigned", "offered", "report.downloading", "report.installing", "report.installed"];
+        assert_eq!(codes, story);
+        let id = command["assignment_id"].as_str().expect("an assignment").parse().expect("an identifier");
+        let reports = server.app().store.reports_of(id).await.expect("a store");
+        let states: Vec<_> = reports.iter().map(|report| report.state.as_str()).collect();
+        assert_eq!(states, ["downloading", "installing", "installed"]);
+    });
+}
+
+#[test]
 fn a_failed_attempt_is_tried_again_and_the_same_failure_counts_once() {
     run(async {
         let server = server().await;

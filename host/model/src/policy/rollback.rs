@@ -25,6 +25,20 @@ pub struct Counts {
     pub rolled_back: u32,
 }
 
+impl Counts {
+    /// Those that executed it and did not succeed.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failed + self.timed_out
+    }
+
+    /// Those that came to any result.
+    #[must_use]
+    pub fn executed(&self) -> u32 {
+        self.failures() + self.installed + self.verified
+    }
+}
+
 /// One kind of failure that devices reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureSample {

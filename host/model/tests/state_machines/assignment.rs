@@ -14,9 +14,16 @@ const EVENTS: usize = 40;
 fn may_follow(from: S) -> &'static [S] {
     match from {
         S::Queued => &[S::Offered, S::Cancelled, S::RollbackQueued, S::RollbackFailed],
-        S::Offered => {
-            &[S::Queued, S::Running, S::Installed, S::Failed, S::Rejected, S::RollbackQueued, S::RollbackFailed]
-        }
+        S::Offered => &[
+            S::Queued,
+            S::Running,
+            S::Installed,
+            S::Failed,
+            S::Rejected,
+            S::Cancelled,
+            S::RollbackQueued,
+            S::RollbackFailed,
+        ],
         S::Running => &[
             S::Queued,
             S::Running,
@@ -27,7 +34,7 @@ fn may_follow(from: S) -> &'static [S] {
             S::RollbackQueued,
             S::RollbackFailed,
         ],
-        S::Installed => &[S::Verified, S::Failed, S::RollbackQueued, S::RollbackFailed],
+        S::Installed => &[S::Verified, S::Failed, S::Cancelled, S::RollbackQueued, S::RollbackFailed],
         S::Verified | S::Failed | S::TimedOut => &[S::RollbackQueued, S::RollbackFailed],
         S::RollbackQueued => &[S::RollbackOffered, S::RollbackFailed],
         S::RollbackOffered => &[S::RollbackQueued, S::RollbackRunning, S::RolledBack, S::RollbackFailed],

@@ -2,7 +2,9 @@
 
 use kernex_model::assignment::AssignmentState;
 use kernex_model::count::StateCounts;
-use kernex_model::deployment::{Deployment, DeploymentState as S, MaintenanceWindow, Plan, RollbackExtent};
+use kernex_model::deployment::{
+    AcceptedFailures, Deployment, DeploymentState as S, MaintenanceWindow, Plan, RollbackExtent,
+};
 use kernex_model::time::Timestamp;
 use kernex_model::wave::WaveState;
 use proptest::prelude::*;
@@ -195,4 +197,19 @@ proptest! {
         prop_assert_eq!(u64::from(policy.assigned), u64::from(parts) + counts.queued, "what the policy sees adds up");
         prop_assert_eq!([counts, start].into_iter().sum::<StateCounts>().total(), counts.total() * 2);
     }
+}
+
+#[test]
+fn whoever_resumes_after_a_halt_accepts_what_had_failed() {
+    let (mut deployment, _) = draft(&[0, 0], Plan::default());
+    let now = start();
+    deployment.start(now).expect("a draft starts");
+    deployment.waves[0].counts =
+        StateCounts { failed: 3, timed_out: 2, verified: 4, queued: 9, ..StateCounts::default() };
+    deployment.pause(reason("pause"), now).expect("a running one pauses");
+    deployment.resume(reason("resume"), now).expect("a paused one goes on");
+    assert_eq!(deployment.accepted, None, "nobody was asked to look");
+    deployment.halt(reason("floor"), now).expect("a running one halts");
+    deployment.resume(reason("resume"), now).expect("a halted one goes on");
+    assert_eq!(deployment.accepted, Some(AcceptedFailures { wave: 0, failed: 5, executed: 9 }));
 }

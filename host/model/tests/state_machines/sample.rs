@@ -57,6 +57,7 @@ pub(super) fn draft(sizes: &[usize], plan: Plan) -> (Deployment, Vec<Assignment>
         exclusions: Vec::new(),
         wave: 0,
         rollback: None,
+        accepted: None,
         settled: false,
         judge_state: String::new(),
         created_by: Principal::System,
@@ -84,6 +85,7 @@ pub(super) fn queued(deployment: DeploymentId, wave: usize, device: DeviceId) ->
         previous_config_version: None,
         due_at: start(),
         progress: None,
+        phase: None,
         error: None,
         offered_at: None,
         installed_at: None,
@@ -106,6 +108,8 @@ pub(super) enum Event {
     Unhealthy,
     Cancel,
     Abandon,
+    Supersede,
+    Unreached,
     SendBack { possible: bool },
 }
 
@@ -132,6 +136,8 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Unhealthy),
         1 => Just(Event::Cancel),
         1 => Just(Event::Abandon),
+        1 => Just(Event::Supersede),
+        1 => Just(Event::Unreached),
         1 => any::<bool>().prop_map(|possible| Event::SendBack { possible }),
     ]
 }
@@ -165,6 +171,8 @@ pub(super) fn apply(before: &Assignment, event: &Event, now: Timestamp, plan: &P
         Event::Unhealthy => None,
         Event::Cancel => before.cancelled(now),
         Event::Abandon => before.abandoned(now),
+        Event::Supersede => before.superseded("something newer".to_owned(), now),
+        Event::Unreached => before.unreached(now),
         Event::SendBack { possible } => {
             let way = if *possible { Ok(()) } else { Err(error("nothing-to-go-back-to")) };
             before.sent_back(way, now)

@@ -1,22 +1,19 @@
 //! Owns asking the rollback policy how a deployment goes on, and doing what it says, under the host's own floor.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kernex_model::assignment::AssignmentState;
-use kernex_model::deployment::{Deployment, DeploymentKind, RollbackExtent, StateReason};
-use kernex_model::id::{DecisionId, DeploymentId};
-use kernex_model::policy::{Counts, FailureSample, Fault, Reason, RollbackAction, RollbackOutcome, Window};
-use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use kernex_model::deployment::{AcceptedFailures, Deployment, DeploymentKind, RollbackExtent, StateReason};
+use kernex_model::id::DeploymentId;
+use kernex_model::policy::{Counts, FailureSample, Fault, RollbackAction, RollbackOutcome, Window};
+use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_store::Due;
-use poem_openapi::types::Any;
 
 use super::{Progress, host_reason};
 use crate::app::execution::Work;
-use crate::app::gatekeeper::POLICY_FAULT;
-use crate::app::policies::ActivePolicy;
+use crate::app::verdict::{Asked, Verdict, fault_reason, json};
 use crate::app::{App, AppError};
 
 /// The host's floor: a larger failure share of the executed devices of a wave always stops new offers.
@@ -55,9 +52,11 @@ impl App {
             .ok_or_else(|| AppError::Internal("the deployment's rollback policy is gone".to_owned()))?;
         let window = self.window(&deployment).await?;
         let state = STANDARD.decode(&deployment.judge_state).unwrap_or_default();
-        let run = policy.engine.judge(&window, &state, &[]);
-        let decision = self.judged(&policy, &deployment, &window, &run.outcome, run.fuel, run.duration);
-        self.act(deployment, &window, run.outcome, decision).await
+        let input = serde_json::json!({ "window": window, "state": deployment.judge_state });
+        let mut asked = Asked::new(id, "judge", &input);
+        let outcome = asked.spent(policy.engine.judge(&window, &state, &[]));
+        let decision = policy.decision(&self.context, &asked, verdict(&outcome));
+        self.act(deployment, &window, outcome, decision).await
     }
 
     async fn window(&self, deployment: &Deployment) -> Result<Window, AppError> {
@@ -117,7 +116,7 @@ impl App {
         let mut after = before.clone();
         let by = format!("policy:{}", decision.policy);
         let reason = StateReason { code: decision.code.clone(), message: decision.message.clone(), by };
-        let floor = breaches_floor(&window.in_wave);
+        let floor = breaches_floor(&window.in_wave, before.accepted.filter(|accepted| accepted.wave == before.wave));
         // A fault holds: nothing new is offered, and nothing is taken back.
         let (action, state) = match outcome {
             Ok(outcome) => (outcome.action, STANDARD.encode(outcome.state)),
@@ -162,40 +161,15 @@ impl App {
         }
         self.finish(work, id, "judge").await
     }
+}
 
-    fn judged(
-        &self,
-        policy: &Arc<ActivePolicy>,
-        deployment: &Deployment,
-        window: &Window,
-        outcome: &Result<RollbackOutcome, Fault>,
-        fuel: u64,
-        duration: std::time::Duration,
-    ) -> Decision {
-        let (word, reason) = match outcome {
-            Ok(outcome) => (word(outcome.action), outcome.reason.clone()),
-            Err(fault) => {
-                (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, format!("the rollback policy failed: {fault}")))
-            }
-        };
-        Decision {
-            id: DecisionId(self.context.ulid()),
-            at: self.context.now(),
-            gate: DecisionGate::Rollback,
-            policy: policy.revision.name.clone(),
-            plugin_digest: policy.revision.plugin_digest,
-            settings_digest: policy.revision.settings_digest,
-            subject: deployment.id.to_string(),
-            question: "judge".to_owned(),
-            outcome: word,
-            code: reason.code,
-            message: reason.message,
-            input: Any(serde_json::json!({ "window": window, "state": deployment.judge_state })),
-            output: outcome.as_ref().ok().map(|outcome| Any(serde_json::to_value(outcome).unwrap_or_default())),
-            facts_read: Any(serde_json::json!([])),
-            fuel,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            request_id: None,
+fn verdict(outcome: &Result<RollbackOutcome, Fault>) -> Verdict {
+    match outcome {
+        Ok(judged) => {
+            Verdict { outcome: word(judged.action), reason: judged.reason.clone(), output: Some(json(judged)) }
+        }
+        Err(fault) => {
+            Verdict { outcome: DecisionOutcome::Fault, reason: fault_reason("rollback", fault), output: None }
         }
     }
 }
@@ -215,10 +189,11 @@ fn word(action: RollbackAction) -> DecisionOutcome {
 }
 
 /// Failures among *executed* devices, not among all: of 20,000 devices of which 15 tried and 10 failed, two
-/// thirds have failed.
-fn breaches_floor(counts: &Counts) -> bool {
-    let failed = counts.failed + counts.timed_out;
-    let executed = failed + counts.installed + counts.verified;
+/// thirds have failed. What a person has accepted is not counted again.
+fn breaches_floor(counts: &Counts, accepted: Option<AcceptedFailures>) -> bool {
+    let (known_failed, known) = accepted.map_or((0, 0), |accepted| (accepted.failed, accepted.executed));
+    let failed = counts.failures().saturating_sub(known_failed);
+    let executed = counts.executed().saturating_sub(known);
     executed >= FLOOR_MIN_EXECUTED && f64::from(failed) > f64::from(executed) * FLOOR_FAILURE_SHARE
 }
 
@@ -229,9 +204,13 @@ mod tests {
     #[test]
     fn the_floor_counts_the_executed_only() {
         let counts = |failed, verified| Counts { assigned: 20_000, failed, verified, ..Counts::default() };
-        assert!(breaches_floor(&counts(10, 5)));
-        assert!(!breaches_floor(&counts(5, 10)));
-        assert!(!breaches_floor(&counts(9, 0)), "below the minimum");
-        assert!(!breaches_floor(&counts(5, 5)), "half is not more than half");
+        assert!(breaches_floor(&counts(10, 5), None));
+        assert!(!breaches_floor(&counts(5, 10), None));
+        assert!(!breaches_floor(&counts(9, 0), None), "below the minimum");
+        assert!(!breaches_floor(&counts(5, 5), None), "half is not more than half");
+        let accepted = Some(AcceptedFailures { wave: 0, failed: 10, executed: 15 });
+        assert!(!breaches_floor(&counts(10, 5), accepted), "a person has seen these");
+        assert!(!breaches_floor(&counts(19, 5), accepted), "too few since then");
+        assert!(breaches_floor(&counts(20, 5), accepted), "ten more, and all of them failed");
     }
 }

@@ -120,15 +120,15 @@ impl App {
         let device = supply.devices.get(&before.device_id);
         if device.is_none_or(|device| device.status == DeviceStatus::Retired) {
             if let Some(after) = before.abandoned(now) {
-                work.advance(
-                    before,
-                    after,
-                    Note::new(
-                        TimelineKind::Driver,
-                        "device-retired",
-                        "the device is retired; nothing is sent to it any more",
-                    ),
-                );
+                let message = "the device is retired; nothing is sent to it any more";
+                work.advance(before, after, Note::new(TimelineKind::Driver, "device-retired", message));
+            }
+            return Ok(());
+        }
+        if let Some(newer) = self.newer_config(before).await? {
+            let message = format!("config version {newer} was written meanwhile");
+            if let Some(after) = before.superseded(message.clone(), now) {
+                work.advance(before, after, Note::new(TimelineKind::Driver, "config.superseded", message));
             }
             return Ok(());
         }
@@ -185,6 +185,15 @@ impl App {
         }
         let others = self.store.device_assignments(device.id, OTHERS).await?;
         Ok(others.into_iter().find(|other| other.id != before.id && soaks(other)).map(|other| other.due_at))
+    }
+
+    /// The device's latest config version, where `before` would deliver an older one.
+    async fn newer_config(&self, before: &Assignment) -> Result<Option<u64>, AppError> {
+        let Some(version) = before.config_version.filter(|_| before.state == AssignmentState::Queued) else {
+            return Ok(None);
+        };
+        let latest = self.store.latest_config(before.device_id).await?;
+        Ok(latest.map(|latest| latest.version).filter(|latest| *latest > version))
     }
 
     /// The config version that an offer delivers: the one of an earlier attempt, or a new one with the

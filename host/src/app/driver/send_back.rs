@@ -46,6 +46,13 @@ impl App {
         let mut usable = HashMap::new();
         let now = self.context.now();
         for before in exposed {
+            if self.never_got_it(work, &before) {
+                if let Some(after) = before.unreached(now) {
+                    let message = "taken back before the device came to get it";
+                    work.advance(&before, after, Note::new(TimelineKind::Driver, "offer.withdrawn", message));
+                }
+                continue;
+            }
             let way = self.way_back(&before, &mut usable).await?;
             let message = way
                 .as_ref()
@@ -58,6 +65,19 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Whether an offer certainly never reached its device: there is nothing to send back then, and a rollback
+    /// need not wait for a device that may be switched off. Heartbeats that this process did not see (another
+    /// host's, or those before a restart) are no certainty.
+    fn never_got_it(&self, work: &Work, before: &Assignment) -> bool {
+        if before.state != AssignmentState::Offered || !self.store.is_exclusive() {
+            return false;
+        }
+        let created = work.deployment(before.deployment_id).map(|deployment| deployment.created_at);
+        // Of later attempts only the last offer's time is known.
+        let since = if before.attempt == 1 { before.offered_at } else { created };
+        since.is_some_and(|since| self.started_at <= since && self.fleet.recall(before.id, before.attempt, since))
     }
 
     async fn exposed(&self, deployment: &Deployment) -> Result<Vec<Assignment>, AppError> {

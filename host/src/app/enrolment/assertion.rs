@@ -1,6 +1,6 @@
 //! Owns device assertions (RFC 7523): a JWT that the device signed, good once and for five minutes at most.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,6 @@ use jsonwebtoken::Validation;
 use kernex_model::digest::Digest;
 use kernex_model::id::DeviceId;
 use kernex_model::time::Timestamp;
-use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::device_key::DeviceKey;
@@ -21,9 +20,6 @@ pub const CLOCK_LEEWAY_S: i64 = 30;
 pub const MAX_ASSERTION_BYTES: usize = 4_096;
 /// Longest `jti`, in bytes.
 pub const MAX_JTI_BYTES: usize = 128;
-/// Assertions that are remembered until they expire. When it is full, new ones are refused: none is forgotten.
-pub const MAX_SEEN: usize = 300_000;
-
 /// Why an assertion is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AssertionRefusal {
@@ -43,9 +39,6 @@ pub enum AssertionRefusal {
     /// It was used before.
     #[error("the assertion was used before; sign a new one")]
     Replayed,
-    /// There is no room to remember it.
-    #[error("too many assertions at once")]
-    Full,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,7 +65,16 @@ pub fn claimed_device(assertion: &str) -> Option<DeviceId> {
     serde_json::from_slice::<Subject>(&payload).ok()?.sub.parse().ok()
 }
 
-/// Checks an assertion of `device` for `server`, and that it is used for the first time.
+/// An assertion that is good, unless it was used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// What tells it from every other: the device and the `jti`.
+    pub name: Digest,
+    /// When it expires.
+    pub ends: Timestamp,
+}
+
+/// Checks an assertion of `device` for `server`. Whether it is used for the first time, the store knows.
 ///
 /// # Errors
 /// [`AssertionRefusal`].
@@ -82,8 +84,7 @@ pub fn check(
     key: &DeviceKey,
     server: &str,
     now: Timestamp,
-    seen: &SeenAssertions,
-) -> Result<(), AssertionRefusal> {
+) -> Result<Checked, AssertionRefusal> {
     if assertion.len() > MAX_ASSERTION_BYTES {
         return Err(AssertionRefusal::Invalid);
     }
@@ -111,37 +112,10 @@ pub fn check(
     if claims.jti.is_empty() || claims.jti.len() > MAX_JTI_BYTES {
         return Err(AssertionRefusal::Unnamed);
     }
-    seen.remember(Digest::of_parts(&[id.as_bytes(), claims.jti.as_bytes()]), claims.exp, secs)
-}
-
-/// The assertions that were used and have not expired. In memory: after a restart, or at another host, one
-/// can be used again until it expires; whoever could do that has read it on its way through TLS.
-#[derive(Debug, Default)]
-pub struct SeenAssertions(Mutex<Seen>);
-
-#[derive(Debug, Default)]
-struct Seen {
-    known: HashSet<Digest>,
-    by_end: BTreeSet<(i64, Digest)>,
-}
-
-impl SeenAssertions {
-    fn remember(&self, name: Digest, exp: i64, now: i64) -> Result<(), AssertionRefusal> {
-        let mut seen = self.0.lock();
-        while let Some(&(end, old)) = seen.by_end.first().filter(|(end, _)| *end <= now) {
-            seen.by_end.remove(&(end, old));
-            seen.known.remove(&old);
-        }
-        if seen.known.contains(&name) {
-            return Err(AssertionRefusal::Replayed);
-        }
-        if seen.known.len() >= MAX_SEEN {
-            return Err(AssertionRefusal::Full);
-        }
-        seen.known.insert(name);
-        seen.by_end.insert((exp, name));
-        Ok(())
-    }
+    Ok(Checked {
+        name: Digest::of_parts(&[id.as_bytes(), claims.jti.as_bytes()]),
+        ends: Timestamp::from_millis(claims.exp.saturating_mul(1_000)),
+    })
 }
 
 #[cfg(test)]
@@ -206,18 +180,19 @@ mod tests {
         claims
     }
 
-    fn ask(device: &Device, claims: &Value, seen: &SeenAssertions) -> Result<(), AssertionRefusal> {
+    fn ask(device: &Device, claims: &Value) -> Result<Checked, AssertionRefusal> {
         let assertion = jsonwebtoken::encode(&Header::new(device.algorithm), claims, &device.signing).expect("signed");
-        check(&assertion, DEVICE, &device.key, "kernex", now(), seen)
+        check(&assertion, DEVICE, &device.key, "kernex", now())
     }
 
     #[test]
-    fn a_good_assertion_is_good_once() {
+    fn a_good_assertion_is_known_by_its_device_and_name() {
         for device in [ed25519(1), p256(), rsa()] {
-            let seen = SeenAssertions::default();
-            assert_eq!(ask(&device, &claims(|_| {}), &seen), Ok(()));
-            assert_eq!(ask(&device, &claims(|_| {}), &seen), Err(AssertionRefusal::Replayed));
-            assert_eq!(ask(&device, &claims(|claims| claims["jti"] = "two".into()), &seen), Ok(()));
+            let one = ask(&device, &claims(|_| {})).expect("good");
+            assert_eq!(one.ends, now().plus_secs(60));
+            assert_eq!(ask(&device, &claims(|_| {})), Ok(one));
+            let two = ask(&device, &claims(|claims| claims["jti"] = "two".into())).expect("good");
+            assert_ne!(one.name, two.name);
         }
     }
 
@@ -239,39 +214,27 @@ mod tests {
             ("long jti", claims(|c| c["jti"] = "x".repeat(129).into()), AssertionRefusal::Unnamed),
         ];
         for (name, claims, refusal) in cases {
-            assert_eq!(ask(&ed25519(1), &claims, &SeenAssertions::default()), Err(refusal), "{name}");
+            assert_eq!(ask(&ed25519(1), &claims), Err(refusal), "{name}");
         }
     }
 
     #[test]
     fn the_key_decides_the_algorithm() {
         let (device, other) = (ed25519(1), ed25519(2));
-        let seen = SeenAssertions::default();
         let stolen = Device { key: device.key.clone(), signing: other.signing, algorithm: Algorithm::EdDSA };
-        assert_eq!(ask(&stolen, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));
+        assert_eq!(ask(&stolen, &claims(|_| {})), Err(AssertionRefusal::Invalid));
         let hmac = Device {
             key: device.key.clone(),
             signing: EncodingKey::from_secret(device.key.pem.as_bytes()),
             algorithm: Algorithm::HS256,
         };
-        assert_eq!(ask(&hmac, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));
+        assert_eq!(ask(&hmac, &claims(|_| {})), Err(AssertionRefusal::Invalid));
         let crossed = Device { key: device.key.clone(), ..p256() };
-        assert_eq!(ask(&crossed, &claims(|_| {}), &seen), Err(AssertionRefusal::Invalid));
+        assert_eq!(ask(&crossed, &claims(|_| {})), Err(AssertionRefusal::Invalid));
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let unsigned = format!("{}.{}.", part(json!({"alg": "none"})), part(claims(|_| {})));
-        assert_eq!(check(&unsigned, DEVICE, &device.key, "kernex", now(), &seen), Err(AssertionRefusal::Invalid));
+        assert_eq!(check(&unsigned, DEVICE, &device.key, "kernex", now()), Err(AssertionRefusal::Invalid));
         assert_eq!(claimed_device(&unsigned), Some(DEVICE));
         assert_eq!(claimed_device("x.y.z"), None);
-    }
-
-    #[test]
-    fn when_it_is_full_nothing_is_forgotten() {
-        let seen = SeenAssertions::default();
-        for number in 0..MAX_SEEN {
-            assert_eq!(seen.remember(Digest::of(&number.to_be_bytes()), 100, 0), Ok(()));
-        }
-        assert_eq!(seen.remember(Digest::of(b"one more"), 100, 99), Err(AssertionRefusal::Full));
-        assert_eq!(seen.remember(Digest::of(&0_usize.to_be_bytes()), 100, 99), Err(AssertionRefusal::Replayed));
-        assert_eq!(seen.remember(Digest::of(b"one more"), 200, 100), Ok(()));
     }
 }

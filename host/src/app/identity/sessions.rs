@@ -88,9 +88,7 @@ impl App {
 /// Who may not touch something must not learn whether it exists.
 pub(super) fn hidden(denied: AppError, noun: &'static str) -> AppError {
     match denied {
-        AppError::Denied { reason, .. } if reason.code != crate::app::gatekeeper::POLICY_FAULT => {
-            AppError::NotFound(noun)
-        }
+        AppError::Denied { reason, .. } if reason.code != crate::app::verdict::POLICY_FAULT => AppError::NotFound(noun),
         other => other,
     }
 }

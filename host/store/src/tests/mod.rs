@@ -1,6 +1,5 @@
 //! Owns the tests of the store against the real embedded engines: fixtures here, one file per subject.
 
-mod cost;
 mod deployments;
 mod devices;
 mod identity;

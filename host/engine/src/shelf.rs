@@ -1,0 +1,51 @@
+//! The policies that were prepared last: putting one back into force compiles nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernex_model::policy::Gate;
+use wasmtime::component::InstancePre;
+
+use crate::policy::Exports;
+use crate::sandbox::Sandbox;
+
+/// Prepared policies that are kept, whether anybody uses them or not.
+const KEPT: usize = 16;
+
+/// What makes a prepared policy: the same three are the same policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) plugin_digest: String,
+    pub(crate) settings_digest: String,
+    pub(crate) gate: Gate,
+}
+
+/// Native code of a configured plugin, and where its functions are.
+pub(crate) struct Compiled {
+    pub(crate) pre: InstancePre<Sandbox>,
+    pub(crate) exports: Exports,
+}
+
+/// The last ones, newest at the back.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<VecDeque<(Label, Arc<Compiled>)>>);
+
+impl Shelf {
+    pub(crate) fn find(&self, label: &Label) -> Option<Arc<Compiled>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(known, _)| known == label)?;
+        let found = kept.remove(place)?;
+        let compiled = found.1.clone();
+        kept.push_back(found);
+        Some(compiled)
+    }
+
+    pub(crate) fn keep(&self, label: Label, compiled: Arc<Compiled>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(known, _)| *known != label);
+        kept.push_back((label, compiled));
+        while kept.len() > KEPT {
+            kept.pop_front();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Owns the record of one question to a policy: made in one place, whatever the gate.
+
+use std::time::Duration;
+
+use kernex_engine::Run;
+use kernex_model::id::{DecisionId, RequestId};
+use kernex_model::policy::{Fact, Fault, Reason};
+use kernex_model::record::{Decision, DecisionOutcome};
+use poem_openapi::types::Any;
+use serde::Serialize;
+
+use super::context::Context;
+use super::policies::ActivePolicy;
+
+/// The code of a decision whose cause is the policy's own failure.
+pub(super) const POLICY_FAULT: &str = "policy-fault";
+
+/// The reason of a fault. `gate` is the policy's, as a person calls it.
+pub(super) fn fault_reason(gate: &str, fault: impl std::fmt::Display) -> Reason {
+    Reason::new(POLICY_FAULT, format!("the {gate} policy failed: {fault}"))
+}
+
+/// What a policy was asked, and what it used to answer.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Who or what it is about.
+    pub subject: String,
+    /// The action, or the contract's name of the question.
+    pub question: String,
+    /// The question as the plugin saw it.
+    pub input: serde_json::Value,
+    /// What the plugin looked up.
+    pub facts_read: Vec<Fact>,
+    /// Fuel.
+    pub fuel: u64,
+    /// Time.
+    pub duration: Duration,
+    /// The request that led to it.
+    pub request_id: Option<RequestId>,
+}
+
+impl Asked {
+    /// A question that nothing was spent on yet.
+    pub(super) fn new(subject: impl ToString, question: impl Into<String>, input: &impl Serialize) -> Self {
+        Self {
+            subject: subject.to_string(),
+            question: question.into(),
+            input: json(input),
+            facts_read: Vec::new(),
+            fuel: 0,
+            duration: Duration::ZERO,
+            request_id: None,
+        }
+    }
+
+    /// Adds what one call cost and looked up; gives what it came to.
+    pub(super) fn spent<T>(&mut self, run: Run<T>) -> Result<T, Fault> {
+        self.fuel += run.fuel;
+        self.duration += run.duration;
+        self.facts_read.extend(run.facts_read);
+        run.outcome
+    }
+}
+
+/// What a policy, or the host in its place, came to.
+#[derive(Debug, Clone)]
+pub(super) struct Verdict {
+    /// In one word.
+    pub outcome: DecisionOutcome,
+    /// Why.
+    pub reason: Reason,
+    /// The answer as the plugin gave it; absent for a fault.
+    pub output: Option<serde_json::Value>,
+}
+
+impl ActivePolicy {
+    /// The record of a question to this policy.
+    pub(super) fn decision(&self, context: &Context, asked: &Asked, verdict: Verdict) -> Decision {
+        Decision {
+            id: DecisionId(context.ulid()),
+            at: context.now(),
+            gate: self.revision.gate,
+            policy: self.revision.name.clone(),
+            plugin_digest: self.revision.plugin_digest,
+            settings_digest: self.revision.settings_digest,
+            subject: asked.subject.clone(),
+            question: asked.question.clone(),
+            outcome: verdict.outcome,
+            code: verdict.reason.code,
+            message: verdict.reason.message,
+            input: Any(asked.input.clone()),
+            output: verdict.output.map(Any),
+            facts_read: Any(json(&asked.facts_read)),
+            fuel: asked.fuel,
+            duration_us: u64::try_from(asked.duration.as_micros()).unwrap_or(u64::MAX),
+            request_id: asked.request_id,
+        }
+    }
+}
+
+/// A model value as JSON: our own types, which always have such a form.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
