@@ -16,6 +16,7 @@ mod execution;
 mod filling;
 pub mod fleet;
 pub mod gatekeeper;
+mod gauges;
 pub mod group;
 pub mod heartbeats;
 pub mod identity;
@@ -47,11 +48,14 @@ use bundles::BundleNames;
 use bundles::storage::BundleStorage;
 use decision_log::DecisionLog;
 use fleet::Fleet;
+use gauges::{Gauges, Pulse};
 use group::{Group, GroupInbox, group};
 use heartbeats::BeatJob;
 use identity::Identity;
 use policies::PolicyError;
 use reports::ReportJob;
+
+use crate::telemetry::Metrics;
 
 /// What the use cases are told by the settings.
 #[derive(Debug, Clone)]
@@ -60,6 +64,25 @@ pub struct AppSettings {
     pub poll_s: u32,
     /// Days that decisions are kept.
     pub keep_decisions_days: u32,
+    /// The share of requests that are traced; `None` where nobody looks at traces.
+    pub trace_ratio: Option<f64>,
+}
+
+/// What is made before the use cases, and given to them.
+#[derive(Debug)]
+pub struct Parts {
+    /// Time, identifiers, randomness.
+    pub context: Context,
+    /// A migrated store.
+    pub store: Store,
+    /// Accounts, sessions, keys and tokens.
+    pub identity: Identity,
+    /// Bundles' bytes.
+    pub storage: BundleStorage,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What the settings say.
+    pub settings: AppSettings,
 }
 
 /// Everything that the use cases work with.
@@ -83,8 +106,11 @@ pub struct App {
     pub storage: BundleStorage,
     /// What bundles are called.
     pub bundle_names: BundleNames,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the settings say.
     pub settings: AppSettings,
+    pulse: Pulse,
     /// Since when this process sees heartbeats.
     started_at: Timestamp,
     reports: Group<ReportJob, ()>,
@@ -122,22 +148,25 @@ impl App {
     ///
     /// # Errors
     /// [`AppStartError`]; nothing may be served then.
-    pub async fn start(
-        context: Context,
-        store: Store,
-        engine: &Engine,
-        identity: Identity,
-        storage: BundleStorage,
-        settings: AppSettings,
-    ) -> Result<(Self, Inboxes), AppStartError> {
+    pub async fn start(parts: Parts, engine: &Engine) -> Result<(Self, Inboxes), AppStartError> {
+        let Parts { context, store, identity, storage, metrics, settings } = parts;
         let started_at = context.now();
         let policies = Policies::load(engine, &store, &context).await?;
         let decisions = DecisionLog::default();
         let (reports, report_inbox) = group();
         let (beats, beat_inbox) = group();
+        let fleet = Fleet::load(&store).await?;
+        let pulse = Pulse::default();
+        metrics.observe(Arc::new(Gauges {
+            fleet: fleet.clone(),
+            decisions: decisions.clone(),
+            pulse: pulse.clone(),
+            reports: reports.length(),
+            beats: beats.length(),
+        }));
         let app = Self {
-            gatekeeper: Gatekeeper::new(policies.clone(), context.clone(), decisions.clone()),
-            fleet: Fleet::load(&store).await?,
+            gatekeeper: Gatekeeper::new(policies.clone(), context.clone(), decisions.clone(), metrics.clone()),
+            fleet,
             bundle_names: BundleNames::load(&store).await?,
             context,
             store,
@@ -145,7 +174,9 @@ impl App {
             decisions,
             identity,
             storage,
+            metrics,
             settings,
+            pulse,
             started_at,
             reports,
             beats,

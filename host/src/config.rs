@@ -47,6 +47,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// The log on standard error.
     pub log: Log,
+    /// Traces, metrics and logs for a collector.
+    pub telemetry: TelemetrySettings,
 }
 
 /// The directory of data. Made on the first start, readable by its owner only.
@@ -246,6 +248,49 @@ pub enum LogFormat {
     Pretty,
     /// For machines.
     Json,
+}
+
+/// `telemetry.*`: what is sent to a collector over OTLP. Nothing is, where no endpoint is set.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// The collector's address, such as `http://127.0.0.1:4317`.
+    pub otlp_endpoint: Option<String>,
+    /// How it is spoken to.
+    pub otlp_protocol: OtlpProtocol,
+    /// Headers of every export, as `name=value` pairs separated by commas; a collector's API key, for example.
+    #[serde(deserialize_with = "secret", serialize_with = "masked")]
+    pub otlp_headers: Option<SecretString>,
+    /// The share of requests that are traced, 0 to 1, where the caller has not decided it (W3C Trace Context).
+    pub sample_ratio: f64,
+    /// Seconds between two exports of metrics.
+    pub interval_s: u32,
+    /// What the server is called in what it sends.
+    pub service_name: String,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_protocol: OtlpProtocol::Grpc,
+            otlp_headers: None,
+            sample_ratio: 0.01,
+            interval_s: 10,
+            service_name: "kernex".to_owned(),
+        }
+    }
+}
+
+/// The two ways of OTLP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtlpProtocol {
+    /// gRPC, usually at port 4317.
+    #[default]
+    Grpc,
+    /// HTTP with Protocol Buffers, usually at port 4318.
+    Http,
 }
 
 impl Settings {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernex_engine::Engine;
-use kernex_store::{MigrationError, OpenError, Store, StoreError, StoreUrl};
+use kernex_store::{MigrationError, OpenError, Store, StoreError, StoreOptions, StoreUrl};
 use poem::listener::TcpAcceptor;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::bundles::storage::{BundleStorage, StorageError, StorageSettings};
 use crate::app::identity::{Identity, IdentityError, IdentitySettings};
-use crate::app::{App, AppSettings, AppStartError, Context, Inboxes};
+use crate::app::{App, AppSettings, AppStartError, Context, Inboxes, Parts};
 use crate::config::Settings;
 use crate::http;
+use crate::telemetry::{ExportFailures, Metrics, TelemetryError};
 use crate::worker::Workers;
 
 /// What SurrealDB's query executor needs of a thread's stack, in bytes.
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The store did not close, so that not everything may be on disk.
     #[error("the store did not close in order: {0}")]
     Close(StoreError),
+    /// Metrics, traces or the log.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -81,11 +85,18 @@ pub fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// [`StartError`].
 pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    open_watched(settings, None).await
+}
+
+async fn open_watched(settings: &Settings, metrics: Option<&Metrics>) -> Result<Store, StartError> {
     let url = settings.store_url().map_err(|error| StartError::Other(error.to_string()))?;
     if let StoreUrl::RocksDb { .. } = url {
         make_data_dir(settings)?;
     }
-    Ok(Store::open(&url, settings.store_options()).await?)
+    let watch = metrics.cloned().map(|metrics| -> kernex_store::Watch {
+        Arc::new(move |call| metrics.queried(call.kind.as_str(), call.outcome.as_str(), call.took))
+    });
+    Ok(Store::open(&url, StoreOptions { watch, ..settings.store_options() }).await?)
 }
 
 /// Opens the store and brings its schema up to date.
@@ -93,7 +104,10 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
 /// # Errors
 /// [`StartError`].
 pub async fn open_migrated(settings: &Settings) -> Result<Store, StartError> {
-    let store = open_store(settings).await?;
+    migrated(open_store(settings).await?).await
+}
+
+async fn migrated(store: Store) -> Result<Store, StartError> {
     let applied = store.migrations().up().await?;
     if applied > 0 {
         tracing::info!(applied, "the database's schema was brought up to date");
@@ -120,9 +134,10 @@ pub struct Opened {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn open(settings: &Settings, engine: &Engine) -> Result<Opened, StartError> {
-    let store = open_migrated(settings).await?;
-    let opened = assemble(settings, engine, store.clone()).await;
+pub async fn open(settings: &Settings, engine: &Engine, failures: &ExportFailures) -> Result<Opened, StartError> {
+    let metrics = Metrics::new(&settings.telemetry, failures)?;
+    let store = migrated(open_watched(settings, Some(&metrics)).await?).await?;
+    let opened = assemble(settings, engine, store.clone(), metrics).await;
     if opened.is_err() {
         // What it was that failed matters more than how the store closed after it.
         let _ = store.close().await;
@@ -139,14 +154,18 @@ pub fn engine() -> Result<Engine, StartError> {
         .map_err(|error| StartError::Other(format!("the policy engine does not start: {error}")))
 }
 
-async fn assemble(settings: &Settings, engine: &Engine, store: Store) -> Result<Opened, StartError> {
+async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: Metrics) -> Result<Opened, StartError> {
     make_data_dir(settings)?;
     let context = Context::system();
     let storage = BundleStorage::open(&storage_settings(settings)).await?;
     let identity = Identity::open(&store, &context, &settings.server.name, identity_settings(settings)).await?;
-    let app_settings =
-        AppSettings { poll_s: settings.heartbeat.poll_s, keep_decisions_days: settings.decisions.keep_days };
-    let (app, inboxes) = App::start(context, store, engine, identity, storage, app_settings).await?;
+    let app_settings = AppSettings {
+        poll_s: settings.heartbeat.poll_s,
+        keep_decisions_days: settings.decisions.keep_days,
+        trace_ratio: settings.telemetry.otlp_endpoint.is_some().then_some(settings.telemetry.sample_ratio),
+    };
+    let parts = Parts { context, store, identity, storage, metrics, settings: app_settings };
+    let (app, inboxes) = App::start(parts, engine).await?;
     Ok(Opened { app, inboxes })
 }
 
@@ -194,7 +213,7 @@ impl Host {
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start(settings: Settings, engine: &Engine) -> Result<Running, StartError> {
+    pub async fn start(settings: Settings, engine: &Engine, failures: &ExportFailures) -> Result<Running, StartError> {
         // The address first: a second server by mistake should not get as far as the database.
         let listen = settings.http.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
@@ -203,7 +222,7 @@ impl Host {
         })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
         let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| StartError::Listen(listen, error))?;
-        let Opened { app, inboxes } = open(&settings, engine).await?;
+        let Opened { app, inboxes } = open(&settings, engine, failures).await?;
         let app = Arc::new(app);
         let flush_interval = Duration::from_secs(u64::from(settings.presence.flush_interval_s));
         let workers = Workers::start(&app, inboxes, flush_interval);
@@ -260,6 +279,12 @@ impl Running {
             }
         }
         self.workers.stop(&self.app).await;
-        self.app.store.close().await.map_err(StartError::Close)
+        let closed = self.app.store.close().await.map_err(StartError::Close);
+        // It may wait for a collector, on a thread that may.
+        let metrics = self.app.metrics.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || metrics.shut_down()).await {
+            tracing::warn!(%error, "the metrics did not end in order");
+        }
+        closed
     }
 }

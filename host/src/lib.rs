@@ -6,4 +6,5 @@ pub mod cli;
 pub mod config;
 pub mod host;
 pub mod http;
+pub mod telemetry;
 pub mod worker;

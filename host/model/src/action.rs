@@ -84,6 +84,7 @@ actions! {
     DecisionList => "decision:list", "List decisions.";
     DecisionRead => "decision:read", "See a decision.";
     AuditList => "audit:list", "List audit records.";
+    MetricsRead => "metrics:read", "Read the server's metrics.";
     // Done by the host's own workers and command line; no policy is asked.
     DeploymentDrive => "deployment:drive", "Carry a deployment on.";
     PolicyInstall => "policy:install", "Install a policy document.";

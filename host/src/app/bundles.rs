@@ -130,6 +130,7 @@ impl App {
     ///
     /// # Errors
     /// 400 where the digest differs or the body is empty, 409 `bundle-exists`, 413, 408, 507.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn upload_bundle<S>(&self, caller: &Caller, new: NewBundle, body: S) -> Result<Uploaded, AppError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send,
@@ -215,6 +216,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_bundles(&self, caller: &Caller, page: &Page) -> Result<Listed<Bundle>, AppError> {
         self.gatekeeper.authorize(caller, Action::BundleList, KIND, None, Vec::new())?;
         Ok(self.store.list_bundles(page).await?)
@@ -224,6 +226,7 @@ impl App {
     ///
     /// # Errors
     /// Denied or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_bundle(&self, caller: &Caller, id: BundleId) -> Result<Bundle, AppError> {
         self.gatekeeper.authorize(caller, Action::BundleRead, KIND, Some(id.to_string()), Vec::new())?;
         self.bundle(id).await
@@ -242,6 +245,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or changed at the same time.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn retire_bundle(&self, caller: &Caller, id: BundleId) -> Result<Bundle, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::BundleRetire, KIND, Some(id.to_string()), Vec::new())?;
         let bundle = self.bundle(id).await?;
@@ -260,6 +264,7 @@ impl App {
     ///
     /// # Errors
     /// Denied or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn download_bundle(&self, caller: &Caller, id: BundleId) -> Result<Content, AppError> {
         self.gatekeeper.authorize(caller, Action::BundleDownload, KIND, Some(id.to_string()), Vec::new())?;
         Ok(Content { bundle: self.bundle(id).await?, storage: self.storage.clone() })
@@ -271,6 +276,7 @@ impl App {
     /// # Errors
     /// Denied: by the policy, for a device that it is not meant for, and for a bad bundle that is not the
     /// way back.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn download_bundle_as_device(&self, caller: &Caller, id: BundleId) -> Result<Content, AppError> {
         let device = match caller.principal {
             Principal::Device(device) => Some(device),

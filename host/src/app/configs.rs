@@ -41,6 +41,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict where the device is blocked or retired.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn put_device_config(
         &self,
         caller: &Caller,
@@ -55,6 +56,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict (`nothing-to-go-back-to`) where there is no earlier version.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn rollback_device_config(
         &self,
         caller: &Caller,
@@ -117,6 +119,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found where the device has none.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_device_config(&self, caller: &Caller, id: DeviceId) -> Result<DeviceConfig, AppError> {
         self.device_in_scope(caller, Action::ConfigRead, id).await?;
         self.store.latest_config(id).await?.ok_or(AppError::NotFound("config"))
@@ -126,6 +129,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_device_configs(
         &self,
         caller: &Caller,
@@ -141,6 +145,7 @@ impl App {
     /// # Errors
     /// Denied; not found where the device or `to` is; a conflict where there is nothing to go back to, the
     /// bundle is bad, or the rollback policy refuses (its reason is in the text).
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn rollback_device(
         &self,
         caller: &Caller,
@@ -219,7 +224,7 @@ impl App {
             Err(fault) => (DecisionOutcome::Fault, fault_reason("rollback", fault)),
         };
         let output = answer.as_ref().ok().map(json);
-        let decision = policy.decision(&self.context, &asked, Verdict { outcome, reason, output });
+        let decision = self.decided(&policy, &asked, Verdict { outcome, reason, output });
         if outcome == DecisionOutcome::Allow {
             return Ok(decision);
         }

@@ -33,6 +33,12 @@ impl DecisionLog {
         std::mem::take(&mut *self.waiting.lock())
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
     /// How many were dropped since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {

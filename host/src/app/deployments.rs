@@ -90,6 +90,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::create_deployment`], and a conflict with the policy's own code where it refuses to plan.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn preview_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Preview, AppError> {
         self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
         let new = self.within_scope(caller, Action::DeploymentPreview, new)?;
@@ -118,6 +119,7 @@ impl App {
     /// # Errors
     /// Denied; not found where the bundle is; a conflict where it must not be deployed; invalid where a
     /// policy that it names does not exist.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Deployment, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
         let new = self.within_scope(caller, Action::DeploymentCreate, new)?;
@@ -215,6 +217,7 @@ impl App {
     ///
     /// # Errors
     /// Denied.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_deployments(
         &self,
         caller: &Caller,
@@ -229,6 +232,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_deployment(&self, caller: &Caller, id: DeploymentId) -> Result<Deployment, AppError> {
         self.gatekeeper.authorize(caller, Action::DeploymentRead, "deployment", Some(id.to_string()), Vec::new())?;
         self.load_deployment(id).await
@@ -238,6 +242,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_assignments(
         &self,
         caller: &Caller,
@@ -254,6 +259,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, or a conflict (`wrong-state`) where the step is not possible.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn control_deployment(
         &self,
         caller: &Caller,

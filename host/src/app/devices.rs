@@ -110,6 +110,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_devices(
         &self,
         caller: &Caller,
@@ -139,6 +140,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; not found, also outside the caller's scope.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_device(&self, caller: &Caller, id: DeviceId) -> Result<Device, AppError> {
         let (_, device) = self.device_in_scope(caller, Action::DeviceRead, id).await?;
         Ok(self.with_presence(device))
@@ -148,6 +150,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found, [`AppError::PreconditionRequired`], [`AppError::Stale`], too many labels.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn update_device(
         &self,
         caller: &Caller,
@@ -178,6 +181,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; not found, also outside the caller's scope.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_device_bundles(
         &self,
         caller: &Caller,

@@ -49,6 +49,7 @@ impl App {
                 return Err(error.into());
             }
         };
+        self.pulse.note(deployments.iter().map(Deployment::counts).sum());
         // The oldest first: where two want the same device, it came first.
         for deployment in deployments.iter().rev() {
             match self.drive_deployment(deployment.id, &changed).await {

@@ -66,6 +66,7 @@ impl App {
     /// # Errors
     /// Invalid where the key is of no kind that is taken; forbidden where only keys enrol that were
     /// admitted before; too many requests.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn enrol_device(&self, caller: &Caller, enrolment: Enrolment) -> Result<Enrolled, AppError> {
         let facts = enrolment.model.iter().map(|model| Fact::text("model", model.as_str())).collect();
         let grant = self.gatekeeper.authorize(caller, Action::DeviceEnrol, KIND, None, facts)?;
@@ -129,6 +130,7 @@ impl App {
     /// # Errors
     /// Denied; invalid where the key is of no kind that is taken; a conflict where its device is blocked or
     /// retired.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn preauthorize_device(
         &self,
         caller: &Caller,
@@ -192,6 +194,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, not found; a conflict (`wrong-status`) where the standing does not allow it.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn change_standing(
         &self,
         caller: &Caller,
@@ -237,6 +240,7 @@ impl App {
     ///
     /// # Errors
     /// Unauthenticated where the assertion is not good; forbidden where the device is not active.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn issue_device_token(&self, caller: &Caller, assertion: &str) -> Result<DeviceToken, AppError> {
         let refused = |refusal: AssertionRefusal| match refusal {
             AssertionRefusal::Invalid => AppError::unauthenticated("invalid-assertion", refusal.to_string()),

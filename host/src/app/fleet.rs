@@ -4,6 +4,7 @@ mod pages;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use kernex_model::attribute::Facts;
@@ -95,7 +96,12 @@ pub struct Fleet {
     pages: Arc<Pages>,
     changed: Arc<Mutex<ChangedDevices>>,
     ill: Arc<Mutex<HashSet<DeviceId>>>,
+    standing: Arc<[AtomicU64; STANDINGS.len()]>,
 }
+
+/// In the order in which they are counted.
+const STANDINGS: [DeviceStatus; 4] =
+    [DeviceStatus::Pending, DeviceStatus::Active, DeviceStatus::Blocked, DeviceStatus::Retired];
 
 fn facts_prefix(facts: &Facts) -> u64 {
     // A map of text keys always has a JSON form; an empty one only makes a needless write.
@@ -113,6 +119,7 @@ impl Fleet {
             pages: Arc::default(),
             changed: Arc::new(Mutex::new(ChangedDevices { devices: HashSet::new(), all: true })),
             ill: Arc::default(),
+            standing: Arc::default(),
         };
         let mut after = None;
         loop {
@@ -140,7 +147,30 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// One device came to stand at `to`, and stood at `from` before.
+    fn count(&self, from: Option<DeviceStatus>, to: DeviceStatus) {
+        for (standing, count) in STANDINGS.iter().zip(&*self.standing) {
+            if from == Some(*standing) {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+            if to == *standing {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Devices by standing.
+    #[must_use]
+    pub fn standing(&self) -> Vec<(&'static str, u64)> {
+        STANDINGS
+            .iter()
+            .zip(&*self.standing)
+            .map(|(standing, count)| (standing.as_str(), count.load(Ordering::Relaxed)))
+            .collect()
+    }
+
     fn insert(&self, device: &Device) {
+        self.count(None, device.status);
         self.entries.insert(
             device.id,
             Entry {
@@ -183,7 +213,13 @@ impl Fleet {
     /// Takes in a device as it is now stored: a new one, or one whose standing, labels, facts or versions changed.
     pub fn upsert(&self, device: &Device) {
         {
-            let mut entry = self.entries.entry(device.id).or_insert_with(|| Entry {
+            let known = self.entries.entry(device.id);
+            let before = match &known {
+                dashmap::Entry::Occupied(known) => Some(known.get().status),
+                dashmap::Entry::Vacant(_) => None,
+            };
+            self.count(before, device.status);
+            let mut entry = known.or_insert_with(|| Entry {
                 status: device.status,
                 facts: 0,
                 stored_bundle: None,

@@ -1,7 +1,6 @@
 //! Owns the question "may this caller do that?": asks the authorization policy, every time, and keeps its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kernex_model::action::Action;
@@ -19,6 +18,7 @@ use super::decision_log::DecisionLog;
 use super::error::AppError;
 use super::policies::{ActivePolicy, Policies};
 use super::verdict::{Asked, POLICY_FAULT, Verdict, fault_reason, json};
+use crate::telemetry::Metrics;
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -29,7 +29,7 @@ pub struct Gatekeeper {
     policies: Policies,
     context: Context,
     log: DecisionLog,
-    allowed: Arc<AtomicU64>,
+    metrics: Metrics,
 }
 
 /// Leave to do one thing: proof that the policy was asked, and the start of its audit record.
@@ -56,6 +56,14 @@ struct Question {
 }
 
 impl Question {
+    fn outcome(&self) -> DecisionOutcome {
+        match &self.answer {
+            Ok(AuthorizationDecision::Allow) => DecisionOutcome::Allow,
+            Ok(AuthorizationDecision::Deny(_)) => DecisionOutcome::Deny,
+            Err(_) => DecisionOutcome::Fault,
+        }
+    }
+
     fn decision(&self, caller: &Caller, context: &Context) -> Decision {
         let asked = Asked {
             facts_read: self.facts_read.clone(),
@@ -64,15 +72,12 @@ impl Question {
             request_id: caller.request_id,
             ..Asked::new(caller.principal, self.request.action.clone(), &self.request)
         };
-        let (outcome, reason) = match &self.answer {
-            Ok(AuthorizationDecision::Allow) => {
-                (DecisionOutcome::Allow, Reason::new("allowed", "a role of the caller grants the action"))
-            }
-            Ok(AuthorizationDecision::Deny(reason)) => (DecisionOutcome::Deny, reason.clone()),
-            Err(reason) => (DecisionOutcome::Fault, reason.clone()),
+        let reason = match &self.answer {
+            Ok(AuthorizationDecision::Allow) => Reason::new("allowed", "a role of the caller grants the action"),
+            Ok(AuthorizationDecision::Deny(reason)) | Err(reason) => reason.clone(),
         };
         let output = self.answer.as_ref().ok().map(json);
-        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
+        self.policy.decision(context, &asked, Verdict { outcome: self.outcome(), reason, output })
     }
 }
 
@@ -107,14 +112,8 @@ impl Scope {
 impl Gatekeeper {
     /// A gatekeeper over the active policies; denials go to `log`.
     #[must_use]
-    pub fn new(policies: Policies, context: Context, log: DecisionLog) -> Self {
-        Self { policies, context, log, allowed: Arc::default() }
-    }
-
-    /// How many decisions allowed something since the start.
-    #[must_use]
-    pub fn allowed_count(&self) -> u64 {
-        self.allowed.load(Ordering::Relaxed)
+    pub fn new(policies: Policies, context: Context, log: DecisionLog, metrics: Metrics) -> Self {
+        Self { policies, context, log, metrics }
     }
 
     /// Asks whether `caller` may do `action` on a resource of `kind`.
@@ -139,7 +138,10 @@ impl Gatekeeper {
             resource: Resource { kind: kind.to_owned(), id: id.clone(), facts },
             context: caller.context_facts(),
         };
-        let run = policy.engine.check(std::slice::from_ref(&request), &[]);
+        let run = {
+            let _span = tracing::debug_span!("policy.check", policy = &*policy.label).entered();
+            policy.engine.check(std::slice::from_ref(&request), &[])
+        };
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
             Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
@@ -147,8 +149,9 @@ impl Gatekeeper {
         };
         let asked =
             Question { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
-        if matches!(asked.answer, Ok(AuthorizationDecision::Allow)) {
-            self.allowed.fetch_add(1, Ordering::Relaxed);
+        let outcome = asked.outcome();
+        self.metrics.decided(&asked.policy.label, outcome.as_str(), asked.fuel, asked.duration);
+        if outcome == DecisionOutcome::Allow {
             return Ok(self.grant(caller, action, kind, id, Some(asked)));
         }
         let decision = asked.decision(caller, &self.context);
@@ -186,6 +189,12 @@ impl Gatekeeper {
         }
         let policy = self.policies.authorization();
         let run = policy.engine.scope(&caller.to_policy(), action.as_str(), kind, &[]);
+        let outcome = match &run.outcome {
+            Ok(Visible::All | Visible::Matching(_)) => DecisionOutcome::Allow,
+            Ok(Visible::Nothing(_)) => DecisionOutcome::Deny,
+            Err(_) => DecisionOutcome::Fault,
+        };
+        self.metrics.decided(&policy.label, outcome.as_str(), run.fuel, run.duration);
         let failed = match run.outcome {
             Ok(Visible::All) => return Ok(Scope::All),
             Ok(Visible::Nothing(_)) => return Ok(Scope::Nothing),

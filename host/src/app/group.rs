@@ -11,6 +11,23 @@ pub const MAX_WAITING: usize = 20_000;
 
 type Waiting<J, A> = (J, oneshot::Sender<Result<A, AppError>>);
 
+/// How many jobs wait in a group.
+pub struct Length(Box<dyn Fn() -> usize + Send + Sync>);
+
+impl std::fmt::Debug for Length {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Length({})", self.get())
+    }
+}
+
+impl Length {
+    /// Now.
+    #[must_use]
+    pub fn get(&self) -> usize {
+        (self.0)()
+    }
+}
+
 /// Where jobs are handed in.
 #[derive(Debug)]
 pub struct Group<J, A> {
@@ -31,6 +48,17 @@ pub fn group<J, A>() -> (Group<J, A>, GroupInbox<J, A>) {
 }
 
 impl<J, A> Group<J, A> {
+    /// Tells how many jobs wait. It does not keep the writer alive.
+    #[must_use]
+    pub fn length(&self) -> Length
+    where
+        J: Send + 'static,
+        A: Send + 'static,
+    {
+        let jobs = self.jobs.downgrade();
+        Length(Box::new(move || jobs.upgrade().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())))
+    }
+
     /// Hands a job in and waits until its group was committed.
     ///
     /// # Errors

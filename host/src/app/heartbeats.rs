@@ -35,6 +35,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; forbidden for callers that are no device; invalid where the bundle is unknown; not found where the device is gone; busy where what changed could not be written.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn heartbeat(&self, caller: &Caller, beat: Beat) -> Result<HeartbeatAnswer, AppError> {
         let grant = self.gatekeeper.authorize(
             caller,

@@ -164,7 +164,7 @@ impl App {
         reason: Reason,
     ) -> NotPlanned {
         let verdict = Verdict { outcome, reason: reason.clone(), output: None };
-        NotPlanned { reason, decision: Box::new(policy.decision(&self.context, asked, verdict)) }
+        NotPlanned { reason, decision: Box::new(self.decided(policy, asked, verdict)) }
     }
 
     /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
@@ -208,7 +208,7 @@ impl App {
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
         let output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
         let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
-        let decision = survey.policy.decision(&self.context, &survey.asked, verdict);
+        let decision = self.decided(&survey.policy, &survey.asked, verdict);
         Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision }
     }
 

@@ -33,6 +33,8 @@ const DOCUMENTS: [(&str, &str); 3] = [
 pub struct ActivePolicy {
     /// What was configured.
     pub revision: PolicyRevision,
+    /// Its name, for metrics.
+    pub label: Arc<str>,
     /// The prepared plugin.
     pub engine: Policy,
 }
@@ -129,7 +131,10 @@ impl Policies {
                 install(store, context, successor, &[revision]).await?
             };
             let prepared = prepare(engine, bytes, &revision).await?;
-            by_name.insert(revision.name.clone(), Arc::new(ActivePolicy { revision, engine: prepared }));
+            by_name.insert(
+                revision.name.clone(),
+                Arc::new(ActivePolicy { label: revision.name.as_str().into(), revision, engine: prepared }),
+            );
         }
         let of = |gate| {
             by_name

@@ -60,6 +60,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_audit_records(
         &self,
         caller: &Caller,
@@ -80,6 +81,15 @@ impl App {
         Ok(filling.listed())
     }
 
+    /// What the server counts, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// Denied.
+    pub fn metrics_text(&self, caller: &Caller) -> Result<String, AppError> {
+        self.gatekeeper.authorize(caller, Action::MetricsRead, "metrics", None, Vec::new())?;
+        self.metrics.text().map_err(|error| AppError::Internal(error.to_string()))
+    }
+
     /// Removes decisions whose time is over, at most 1,000; tells how many went.
     ///
     /// # Errors
@@ -94,6 +104,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or a cursor of another list.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_decisions(
         &self,
         caller: &Caller,
@@ -119,6 +130,7 @@ impl App {
     ///
     /// # Errors
     /// Denied or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_decision(&self, caller: &Caller, id: DecisionId) -> Result<Decision, AppError> {
         self.gatekeeper.authorize(caller, Action::DecisionRead, "decision", Some(id.to_string()), Vec::new())?;
         self.store.decision(id).await?.ok_or(AppError::NotFound("decision"))

@@ -28,6 +28,7 @@ impl App {
     /// # Errors
     /// Denied for an assignment of another device, not found for one that does not exist, a conflict
     /// (`attempt-ended`) for a late report. Nothing changes then.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn report(&self, caller: &Caller, report: Report) -> Result<(), AppError> {
         let device = report.assignment_id.device;
         let grant =

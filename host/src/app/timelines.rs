@@ -35,6 +35,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn get_device_timeline(
         &self,
         caller: &Caller,

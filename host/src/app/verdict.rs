@@ -9,6 +9,7 @@ use kernex_model::record::{Decision, DecisionOutcome};
 use poem_openapi::types::Any;
 use serde::Serialize;
 
+use super::App;
 use super::context::Context;
 use super::policies::ActivePolicy;
 
@@ -95,6 +96,14 @@ impl ActivePolicy {
             duration_us: u64::try_from(asked.duration.as_micros()).unwrap_or(u64::MAX),
             request_id: asked.request_id,
         }
+    }
+}
+
+impl App {
+    /// Counts what a policy came to, and gives its record.
+    pub(super) fn decided(&self, policy: &ActivePolicy, asked: &Asked, verdict: Verdict) -> Decision {
+        self.metrics.decided(&policy.label, verdict.outcome.as_str(), asked.fuel, asked.duration);
+        policy.decision(&self.context, asked, verdict)
     }
 }
 

@@ -1,13 +1,10 @@
-//! Owns `serve`: the server in the foreground, from its log's set-up to the signal that ends it.
+//! Owns `serve`: the server in the foreground, from its telemetry's set-up to the signal that ends it.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 
-use tracing_subscriber::EnvFilter;
-
 use super::{CliError, Global};
-use crate::config::{Log, LogFormat, SettingsError};
 use crate::host::{self, Host, StartError};
+use crate::telemetry::Telemetry;
 
 /// Start the server. SIGTERM or Ctrl-C stops it: requests that run are finished first.
 #[derive(Debug, clap::Args)]
@@ -20,14 +17,17 @@ pub(crate) struct Serve {
 impl Serve {
     pub(super) async fn run(self, global: Global) -> Result<(), CliError> {
         let settings = global.settings(self.listen)?;
-        start_log(&settings.log)?;
+        let telemetry = Telemetry::start(&settings.log, &settings.telemetry).map_err(StartError::from)?;
         // From here on a signal ends the process in order, also while it is still starting.
         let signal = stop_signal()?;
-        let mut running = Host::start(settings, &host::engine()?).await?;
+        let mut running = Host::start(settings, &host::engine()?, telemetry.failures()).await?;
         running.announce(&mut std::io::stdout()).map_err(CliError::failed)?;
         running.serve_until(signal).await;
         tracing::info!("stopping");
-        Ok(running.stop().await?)
+        let stopped = running.stop().await;
+        // It waits for the collector, on a thread that may.
+        tokio::task::spawn_blocking(|| telemetry.shut_down()).await.map_err(CliError::failed)?;
+        Ok(stopped?)
     }
 }
 
@@ -43,18 +43,4 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-fn start_log(log: &Log) -> Result<(), CliError> {
-    let filter =
-        EnvFilter::try_new(&log.filter).map_err(|error| SettingsError::Invalid(format!("`log.filter`: {error}")))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let started = match log.format {
-        LogFormat::Pretty => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    started.map_err(CliError::failed)
 }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::CliError;
 use crate::config::{DataDir, Settings};
+use crate::telemetry::ExportFailures;
 use crate::{host, http};
 
 /// Settings.
@@ -29,7 +30,7 @@ pub(crate) async fn openapi() -> Result<(), CliError> {
     let directory = tempfile::tempdir().map_err(CliError::failed)?;
     let mut settings = Settings { data_dir: DataDir(directory.path().to_owned()), ..Settings::default() };
     settings.store.url = Some("mem://".to_owned());
-    let opened = host::open(&settings, &host::engine()?).await?;
+    let opened = host::open(&settings, &host::engine()?, &ExportFailures::default()).await?;
     println!("{}", http::openapi(&Arc::new(opened.app)));
     Ok(())
 }

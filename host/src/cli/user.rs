@@ -8,6 +8,7 @@ use crate::app::Caller;
 use crate::app::identity::accounts::NewUser;
 use crate::config::Settings;
 use crate::host;
+use crate::telemetry::ExportFailures;
 
 /// Accounts, on this machine and while the server is stopped.
 #[derive(Debug, Subcommand)]
@@ -32,7 +33,7 @@ impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let Self::Create { username, email, roles } = self;
         let password = login::password(true)?;
-        let opened = host::open(settings, &host::engine()?).await?;
+        let opened = host::open(settings, &host::engine()?, &ExportFailures::default()).await?;
         let new = NewUser { username, email, password };
         let made = opened.app.create_user(&Caller::system(), new, roles).await;
         opened.app.store.close().await.map_err(CliError::failed)?;

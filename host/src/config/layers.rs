@@ -95,6 +95,7 @@ impl Settings {
         }
         for (key, value, least, most) in [
             ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
+            ("telemetry.interval_s", self.telemetry.interval_s, 1, 3_600),
             ("decisions.keep_days", self.decisions.keep_days, 1, 36_500),
             ("presence.flush_interval_s", self.presence.flush_interval_s, 1, 3_600),
             ("shutdown.grace_s", self.shutdown.grace_s, 0, 3_600),
@@ -107,6 +108,9 @@ impl Settings {
             if !(least..=most).contains(&value) {
                 return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
             }
+        }
+        if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
+            return wrong(format!("`telemetry.sample_ratio` is {}; a share is 0 to 1", self.telemetry.sample_ratio));
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ pub struct Bearer(pub Caller);
 async fn authenticate(request: &Request, token: poem_openapi::auth::Bearer) -> poem::Result<Caller> {
     let CallContext { id, app } = request.data().ok_or_else(Problem::internal)?;
     let caller = app.authenticate(&token.token, Some(*id), address(request)).await.map_err(Problem::from)?;
+    tracing::Span::current().record("principal", tracing::field::display(caller.principal));
     Ok(caller)
 }
 

@@ -2,24 +2,27 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use kernex_model::id::RequestId;
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
-use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
+use poem_openapi::OperationId;
 use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tracing::{Instrument, Span};
 
 use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
 use super::caller::CallContext;
 use super::problem::Problem;
 use crate::app::App;
+use crate::telemetry;
 
 /// How long a call may take that does not stream, in seconds.
 pub const CALL_TIME_OUT_S: u64 = 30;
@@ -35,6 +38,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The one call that comes so often that a task of its own would show.
 const HEARTBEAT: &str = "/api/v1/device/heartbeat";
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps the whole API.
@@ -55,20 +59,27 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let began = Instant::now();
+        let _in_flight = self.app.metrics.begin();
         let id = RequestId(self.app.context.ulid());
+        let span = self.span(id, &request);
         let target = request.uri().clone();
         request.extensions_mut().insert(CallContext { id, app: self.app.clone() });
-        let mut response = match self.answer(request).await {
-            Ok(response) => response,
-            Err(error) if error.is_from_response() => error.into_response(),
-            Err(error) => {
-                problem_of(error, self.allowed.at(target.path())).document(id, target.path(), self.app.context.now())
-            }
-        };
+        let answer = self.answer(request, &span).instrument(span.clone()).await;
+        let mut response = self.encode(answer, id, &target);
+        let status = response.status().as_u16();
+        let operation = response.data::<OperationId>().map_or("none", |operation| operation.0);
+        self.app.metrics.answered(operation, status, began.elapsed());
+        if !span.is_none() {
+            span.record("otel.name", operation).record("http.response.status_code", status);
+        }
         if response.status().is_server_error() {
-            tracing::error!(request.id = %id, path = target.path(), status = response.status().as_u16(), "call failed");
+            span.in_scope(|| tracing::error!(request.id = %id, path = target.path(), status, "call failed"));
         }
         let headers = response.headers_mut();
+        if let Some(parent) = telemetry::trace_parent(&span) {
+            headers.insert(TRACE_PARENT, parent);
+        }
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(X_REQUEST_ID, value);
         }
@@ -78,7 +89,40 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
 }
 
 impl<E: Endpoint + 'static> Envelope<E> {
-    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
+    /// What the call's log lines and spans belong to. A heartbeat that nobody traces has none: it logs nothing,
+    /// and comes too often.
+    fn span(&self, id: RequestId, request: &Request) -> Span {
+        if let Some(ratio) = self.app.settings.trace_ratio {
+            let caller = telemetry::caller_context(request.headers());
+            if let Some(span) = telemetry::sampled_span(id, caller.as_ref(), ratio) {
+                span.record("http.request.method", request.method().as_str());
+                return span;
+            }
+        }
+        if request.uri().path() == HEARTBEAT {
+            return Span::none();
+        }
+        tracing::info_span!("request", request.id = %id, principal = tracing::field::Empty)
+    }
+
+    /// The answer as it goes out: what failed leaves as a problem document.
+    fn encode(&self, answer: poem::Result<Response>, id: RequestId, target: &Uri) -> Response {
+        let error = match answer {
+            Ok(response) => return response,
+            Err(error) if error.is_from_response() => return error.into_response(),
+            Err(error) => error,
+        };
+        let operation = error.data::<OperationId>().copied();
+        let problem = problem_of(error, self.allowed.at(target.path()));
+        self.app.metrics.problem(problem.code());
+        let mut response = problem.document(id, target.path(), self.app.context.now());
+        if let Some(operation) = operation {
+            response.set_data(operation);
+        }
+        response
+    }
+
+    async fn answer(&self, mut request: Request, span: &Span) -> poem::Result<Response> {
         let streams = streams(request.method(), request.uri().path());
         check_head(&request)?;
         if !streams {
@@ -86,6 +130,7 @@ impl<E: Endpoint + 'static> Envelope<E> {
         }
         let stoppable = stoppable(request.method(), request.uri().path());
         let inner = self.inner.clone();
+        let span = span.clone();
         let call = async move { inner.call(request).await.map(IntoResponse::into_response) };
         let finished = async move {
             if stoppable {
@@ -93,7 +138,7 @@ impl<E: Endpoint + 'static> Envelope<E> {
             }
             // A change runs to its end even where its client goes away or the time is up: what is in memory
             // is brought up to date after the commit, and must not be left behind by it.
-            match tokio::spawn(call).await {
+            match tokio::spawn(call.instrument(span)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(panicked()),
             }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use poem::http::StatusCode;
+use poem_openapi::payload::PlainText;
 use poem_openapi::types::Any;
 use poem_openapi::{Object, OpenApi};
 
 use super::body::Json;
+use super::caller::Bearer;
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
@@ -57,6 +59,14 @@ impl HealthApi {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the database does not answer")
         })?;
         Ok(Json(ServerHealth::ok()))
+    }
+
+    /// Metrics, as Prometheus reads them
+    ///
+    /// The policy decides who may: by default whoever may look at the fleet. Let Prometheus send an API key.
+    #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
+    async fn get_metrics(&self, caller: Bearer) -> Result<PlainText<String>, Problem> {
+        Ok(PlainText(self.app.metrics_text(&caller.0)?))
     }
 
     /// The public keys of access tokens (RFC 7517)

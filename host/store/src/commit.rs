@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::Rng as _;
 use surrealdb::types::Variables;
 
+use crate::call::CallKind;
 use crate::changes::Changes;
 use crate::error::{CommitError, Failure, StoreError, UNIQUE_INDEXES};
 use crate::statement::{MOVED, transaction};
@@ -68,7 +69,7 @@ impl Store {
     pub(crate) async fn retried(&self, text: &str, variables: Variables) -> Result<surrealdb::IndexedResults, Failure> {
         let mut longest = FIRST_PAUSE_MS;
         for _ in 1..ATTEMPTS {
-            match self.try_query(text, variables.clone()).await {
+            match self.try_query(CallKind::Write, text, variables.clone()).await {
                 Err(Failure::Collided) => {
                     let pause = rand::rng().random_range(1..=longest);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -77,6 +78,6 @@ impl Store {
                 outcome => return outcome,
             }
         }
-        self.try_query(text, variables).await
+        self.try_query(CallKind::Write, text, variables).await
     }
 }

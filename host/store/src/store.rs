@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use surrealdb::types::{Value, Variables};
+use tracing::Instrument as _;
 
+use crate::call::{Call, CallKind, CallOutcome};
 use crate::codec;
 use crate::connection::Connection;
 use crate::error::{Failure, OpenError, StoreError};
@@ -31,6 +33,8 @@ pub struct StoreOptions {
     pub password: Option<String>,
     /// Every call to the database ends after this time.
     pub query_timeout: Duration,
+    /// Sees every call to the database.
+    pub watch: Option<Watch>,
     /// Bytes of one memtable; the engine's choice, where absent. Small ones make it flush often, which
     /// is what a crash test wants.
     pub small_memtables: Option<u64>,
@@ -45,6 +49,7 @@ impl Default for StoreOptions {
             username: None,
             password: None,
             query_timeout: Duration::from_secs(30),
+            watch: None,
             small_memtables: None,
         }
     }
@@ -62,10 +67,14 @@ impl fmt::Debug for StoreOptions {
     }
 }
 
+/// What sees every call to the database: quick, and on the caller's task.
+pub type Watch = Arc<dyn Fn(Call) + Send + Sync>;
+
 /// All state of Kernex. A clone is the same store.
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<Connection>,
+    watch: Option<Watch>,
 }
 
 impl fmt::Debug for Store {
@@ -81,7 +90,7 @@ impl Store {
     /// Where another process holds the directory, it is damaged, or the server does not answer.
     pub async fn open(url: &StoreUrl, options: StoreOptions) -> Result<Self, OpenError> {
         let connection = Connection::open(url, &options).await?;
-        Ok(Self { connection: Arc::new(connection) })
+        Ok(Self { connection: Arc::new(connection), watch: options.watch })
     }
 
     /// Closes the store and waits until everything is on disk. Every clone of it is closed, too.
@@ -114,10 +123,17 @@ impl Store {
 
     pub(crate) async fn try_query(
         &self,
+        kind: CallKind,
         text: &str,
         variables: Variables,
     ) -> Result<surrealdb::IndexedResults, Failure> {
-        self.connection.query(text, variables).await
+        let began = Instant::now();
+        let span = tracing::debug_span!("store.query", kind = kind.as_str(), db.system.name = "surrealdb");
+        let answer = self.connection.query(text, variables).instrument(span).await;
+        if let Some(watch) = &self.watch {
+            watch(Call { kind, outcome: CallOutcome::of(&answer), took: began.elapsed() });
+        }
+        answer
     }
 
     pub(crate) async fn query(
@@ -125,7 +141,7 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<surrealdb::IndexedResults, StoreError> {
-        self.try_query(text, variables).await.map_err(Failure::into_error)
+        self.try_query(CallKind::Read, text, variables).await.map_err(Failure::into_error)
     }
 
     /// The rows of one statement, counted from 0.

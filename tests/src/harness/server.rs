@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kernex::config::{DataDir, Settings};
 use kernex::host::{self, Host, Running};
+use kernex::telemetry::ExportFailures;
 use kernex_engine::Engine;
 use tempfile::TempDir;
 
@@ -134,7 +135,7 @@ impl Drop for TestServer {
 /// On the runtime's own threads, which have the stack for it.
 async fn start(settings: &Settings) -> Running {
     let settings = settings.clone();
-    let started = tokio::spawn(async move { Host::start(settings, engine()).await });
+    let started = tokio::spawn(async move { Host::start(settings, engine(), &ExportFailures::default()).await });
     let started = started.await.expect("starting does not panic");
     started.unwrap_or_else(|error| panic!("the server does not start: {error}"))
 }

@@ -55,7 +55,7 @@ impl App {
         let input = serde_json::json!({ "window": window, "state": deployment.judge_state });
         let mut asked = Asked::new(id, "judge", &input);
         let outcome = asked.spent(policy.engine.judge(&window, &state, &[]));
-        let decision = policy.decision(&self.context, &asked, verdict(&outcome));
+        let decision = self.decided(&policy, &asked, verdict(&outcome));
         self.act(deployment, &window, outcome, decision).await
     }
 

@@ -71,6 +71,7 @@ impl App {
     /// # Errors
     /// Forbidden where registration is closed or the token is not the right one; a conflict where the name
     /// or address is taken, or somebody else was the first.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn register_user(&self, caller: &Caller, new: NewUser, ticket: Ticket) -> Result<User, AppError> {
         let done = self.identity.setup.is_done(&self.store).await?;
         let facts = vec![Fact::boolean("first", !done)];
@@ -120,6 +121,7 @@ impl App {
     ///
     /// # Errors
     /// Denied.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn invite_user(
         &self,
         caller: &Caller,
@@ -144,6 +146,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; a conflict where the name or address is taken.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create_user(&self, caller: &Caller, new: NewUser, roles: Vec<RoleName>) -> Result<User, AppError> {
         let roles = roles_at("/roles", roles)?;
         let grant = self.gatekeeper.authorize(caller, Action::UserUpdate, KIND, None, vec![given(&roles)])?;
@@ -211,6 +214,7 @@ impl App {
     ///
     /// # Errors
     /// Forbidden for callers that are no user.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn current_user(&self, caller: &Caller) -> Result<User, AppError> {
         let (user, _) = own_session(caller)?;
         self.user(caller, user).await
@@ -220,6 +224,7 @@ impl App {
     ///
     /// # Errors
     /// Denied, whether it exists or not; not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn user(&self, caller: &Caller, id: UserId) -> Result<User, AppError> {
         self.gatekeeper.authorize(caller, Action::UserRead, KIND, Some(id.to_string()), Vec::new())?;
         self.store.user(id).await?.ok_or(AppError::NotFound("user"))
@@ -229,6 +234,7 @@ impl App {
     ///
     /// # Errors
     /// Denied.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_users(&self, caller: &Caller, page: &Page) -> Result<Listed<User>, AppError> {
         self.gatekeeper.authorize(caller, Action::UserList, KIND, None, Vec::new())?;
         Ok(self.store.list_users(page).await?)
@@ -239,6 +245,7 @@ impl App {
     /// # Errors
     /// Stale where `revision` is not the present one; a conflict (`last-admin`) where no enabled admin
     /// would be left.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -295,6 +302,7 @@ impl App {
     ///
     /// # Errors
     /// Forbidden (`wrong-password`) where the current one is not given; invalid where the new one breaks the rule.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn change_password(
         &self,
         caller: &Caller,

@@ -19,6 +19,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; invalid where it would expire in the past.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create_api_key(
         &self,
         caller: &Caller,
@@ -56,6 +57,7 @@ impl App {
     ///
     /// # Errors
     /// Denied.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_api_keys(&self, caller: &Caller, page: &Page) -> Result<Listed<ApiKey>, AppError> {
         self.gatekeeper.authorize(caller, Action::ApiKeyList, KIND, None, Vec::new())?;
         Ok(self.store.list_api_keys(page).await?)
@@ -65,6 +67,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn revoke_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<(), AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::ApiKeyRevoke, KIND, Some(id.to_string()), Vec::new())?;
         let key = self.store.api_key(id).await?.ok_or(AppError::NotFound("API key"))?;

@@ -89,6 +89,7 @@ impl App {
     ///
     /// # Errors
     /// Unauthenticated, with one answer for every cause; too many requests; busy.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn login(&self, caller: &Caller, login: &str, password: SecretString) -> Result<Tokens, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::SessionCreate, "session", None, Vec::new())?;
         self.identity.logins_by_address.count(&address_key(caller.address))?;
@@ -152,6 +153,7 @@ impl App {
     /// # Errors
     /// Unauthenticated where the token is unknown or expired; where it was used before, the session ends.
     /// A conflict (`refresh-raced`) where another renewal with the same token was under way and won.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn refresh_session(&self, caller: &Caller, token: SecretString) -> Result<Tokens, AppError> {
         let arrived = self.identity.superseded.arrive();
         let grant = self.gatekeeper.authorize(caller, Action::SessionRefresh, "session", None, Vec::new())?;
@@ -211,6 +213,7 @@ impl App {
     ///
     /// # Errors
     /// Forbidden for callers that have none.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn logout(&self, caller: &Caller) -> Result<(), AppError> {
         let (user, session) = own_session(caller)?;
         let grant = self.gatekeeper.authorize(

@@ -19,6 +19,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; forbidden for callers that are no user.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn list_sessions(&self, caller: &Caller, page: &Page) -> Result<Listed<Session>, AppError> {
         let (user, _) = own_session(caller)?;
         self.gatekeeper.authorize(caller, Action::SessionList, "session", None, own(user))?;
@@ -32,6 +33,7 @@ impl App {
     ///
     /// # Errors
     /// Not found, also where it is another's and the caller may not end it.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn revoke_session(&self, caller: &Caller, id: SessionId) -> Result<(), AppError> {
         let session = self.store.session(id).await?;
         let facts = session.as_ref().map(|session| own(session.user_id)).unwrap_or_default();
@@ -45,6 +47,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; forbidden for callers that are no user.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn revoke_all_sessions(&self, caller: &Caller) -> Result<(), AppError> {
         let (user, _) = own_session(caller)?;
         self.revoke_sessions_of(caller, user).await
@@ -54,6 +57,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; not found.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn revoke_user_sessions(&self, caller: &Caller, user: UserId) -> Result<(), AppError> {
         self.revoke_sessions_of(caller, user).await
     }

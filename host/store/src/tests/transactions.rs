@@ -6,6 +6,7 @@ use kernex_model::user::User;
 use surrealdb::types::Variables;
 
 use super::*;
+use crate::call::CallKind;
 use crate::error::Failure;
 use crate::{AuditFilter, CommitError, Page, StoreError};
 
@@ -108,7 +109,7 @@ async fn a_real_collision_is_tried_again() {
                     if retry {
                         store.retried(text, Variables::new()).await
                     } else {
-                        store.try_query(text, Variables::new()).await
+                        store.try_query(CallKind::Write, text, Variables::new()).await
                     }
                     .map(drop)
                 })

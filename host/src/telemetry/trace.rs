@@ -1,0 +1,215 @@
+//! Owns the log and the traces: where events and spans go, which requests are traced, and the context that comes
+//! and goes in headers (W3C Trace Context).
+
+use std::io::IsTerminal;
+
+use kernex_model::id::RequestId;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::{Metadata, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::{DynFilterFn, EnvFilter, LevelFilter};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::export::{self, ExportFailures, TelemetryError};
+use crate::config::{Log, LogFormat, TelemetrySettings};
+
+/// The target of spans that begin a trace. Other spans are traced inside of one only.
+const ROOT: &str = "kernex::trace";
+/// What our own targets begin with: the database's and the framework's spans are not ours to send.
+const OURS: &str = "kernex";
+
+/// The log and traces of the process.
+#[derive(Debug)]
+pub struct Telemetry {
+    failures: ExportFailures,
+    traces: Option<SdkTracerProvider>,
+    logs: Option<SdkLoggerProvider>,
+}
+
+impl Telemetry {
+    /// Sets up the log on standard error and, where a collector is set, what is sent there. Once in a process,
+    /// inside its runtime.
+    ///
+    /// # Errors
+    /// [`TelemetryError`].
+    pub fn start(log: &Log, settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
+        let failures = ExportFailures::default();
+        let filter = || {
+            EnvFilter::try_new(&log.filter)
+                .map_err(|error| TelemetryError::Setting { key: "log.filter", reason: error.to_string() })
+        };
+        let lines =
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        let lines = match log.format {
+            LogFormat::Pretty => lines.boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let registry = tracing_subscriber::registry().with(lines.with_filter(filter()?));
+        let Some(endpoint) = &settings.otlp_endpoint else {
+            registry.try_init()?;
+            return Ok(Self { failures, traces: None, logs: None });
+        };
+        let traces = SdkTracerProvider::builder()
+            .with_resource(export::resource(settings))
+            // What begins a trace was sampled before its span was made.
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+            .with_batch_exporter(export::spans(settings, endpoint, &failures)?)
+            .build();
+        let logs = SdkLoggerProvider::builder()
+            .with_resource(export::resource(settings))
+            .with_batch_exporter(export::logs(settings, endpoint, &failures)?)
+            .build();
+        let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("kernex")).with_location(false);
+        let sampled = DynFilterFn::new(in_trace).with_max_level_hint(LevelFilter::DEBUG);
+        registry
+            .with(spans.with_filter(sampled))
+            // What exporting says about itself stays here: sending it would say more.
+            .with(OpenTelemetryTracingBridge::new(&logs).with_filter(DynFilterFn::new(is_ours)).with_filter(filter()?))
+            .try_init()?;
+        Ok(Self { failures, traces: Some(traces), logs: Some(logs) })
+    }
+
+    /// Exports that failed since the start.
+    #[must_use]
+    pub fn failures(&self) -> &ExportFailures {
+        &self.failures
+    }
+
+    /// Sends what was not sent yet. Blocks for up to some seconds; a collector that is away has been counted.
+    pub fn shut_down(self) {
+        if let Some(traces) = self.traces {
+            let _ = traces.shutdown();
+        }
+        if let Some(logs) = self.logs {
+            let _ = logs.shutdown();
+        }
+    }
+}
+
+fn is_ours<S>(metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+    metadata.target().starts_with(OURS)
+}
+
+/// Whether a span or event belongs to a trace: it begins one, or one is going on.
+fn in_trace<S>(metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool
+where
+    S: tracing::Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    metadata.target() == ROOT || (metadata.target().starts_with(OURS) && context.lookup_current().is_some())
+}
+
+/// Where the caller's trace stands, and whether it wants to be traced; `None` where it does not say.
+#[must_use]
+pub fn caller_context(headers: &HeaderMap) -> Option<opentelemetry::Context> {
+    headers.get("traceparent")?;
+    let context = TraceContextPropagator::new().extract(&Read(headers));
+    context.span().span_context().is_valid().then_some(context)
+}
+
+/// The span of a request that is traced: where the caller said so, or, where it said nothing, for a share of the
+/// requests. Identifiers end in random bits, so theirs decide.
+#[must_use]
+pub fn sampled_span(id: RequestId, caller: Option<&opentelemetry::Context>, ratio: f64) -> Option<Span> {
+    let sampled = match caller {
+        Some(context) => context.span().span_context().is_sampled(),
+        None => is_sampled(id, ratio),
+    };
+    sampled.then(|| {
+        let span = tracing::info_span!(
+            target: ROOT,
+            "request",
+            otel.kind = "server",
+            otel.name = tracing::field::Empty,
+            request.id = %id,
+            principal = tracing::field::Empty,
+            http.request.method = tracing::field::Empty,
+            http.response.status_code = tracing::field::Empty,
+        );
+        if let Some(context) = caller {
+            // It fails only for a span that is not enabled, and nothing is lost then.
+            let _ = span.set_parent(context.clone());
+        }
+        span
+    })
+}
+
+fn is_sampled(id: RequestId, ratio: f64) -> bool {
+    let bits = u32::try_from(id.0.0 & u128::from(u32::MAX)).unwrap_or(u32::MAX);
+    f64::from(bits) < ratio * (f64::from(u32::MAX) + 1.0)
+}
+
+/// The header by which a caller can go on with the trace of `span`.
+#[must_use]
+pub fn trace_parent(span: &Span) -> Option<HeaderValue> {
+    let mut header = Written::default();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut header);
+    HeaderValue::from_str(&header.0).ok().filter(|value| !value.is_empty())
+}
+
+struct Read<'a>(&'a HeaderMap);
+
+impl Extractor for Read<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+/// Keeps `traceparent` only: there is no state of ours to pass on.
+#[derive(Default)]
+struct Written(String);
+
+impl Injector for Written {
+    fn set(&mut self, key: &str, value: String) {
+        if key == "traceparent" {
+            self.0 = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernex_model::id::Ulid;
+
+    use super::*;
+
+    fn headers(parent: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static("traceparent"), HeaderValue::from_static(parent))])
+    }
+
+    #[test]
+    fn a_caller_decides_and_its_nonsense_does_not() {
+        let sampled = headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let context = caller_context(&sampled).expect("a context");
+        assert!(context.span().span_context().is_sampled());
+        let not = headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+        let context = caller_context(&not).expect("a context");
+        assert!(sampled_span(RequestId(Ulid(0)), Some(&context), 1.0).is_none(), "the caller does not want it");
+        for nonsense in ["", "hunter2", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+            assert!(caller_context(&headers(nonsense)).is_none(), "{nonsense}");
+        }
+        assert!(caller_context(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn the_share_of_requests_is_what_was_asked_for() {
+        let sampled = |ratio: f64| {
+            (0..1_000_u32).filter(|n| is_sampled(RequestId(Ulid(u128::from(n * 4_294_967))), ratio)).count()
+        };
+        assert_eq!(sampled(0.0), 0);
+        assert_eq!(sampled(1.0), 1_000);
+        let tenth = sampled(0.1);
+        assert!((99..=101).contains(&tenth), "{tenth}");
+    }
+}
