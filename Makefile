@@ -17,8 +17,9 @@ run: setup
 	cargo build --workspace --locked
 	exec $(CARGO_TARGET_DIR)/debug/kernex serve $(ARGS)
 
-# The tests also start the real binary, so it is built first.
-test: setup
+# The tests also start the real binary, so it is built first. Two programs look at its telemetry.
+test:
+	@.ci/setup promtool rotel
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 

@@ -21,6 +21,7 @@ mod api {
     mod refresh;
     mod scope;
     mod setup;
+    mod telemetry;
     mod tokens;
     mod world;
 }

@@ -73,6 +73,7 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         if !span.is_none() {
             span.record("otel.name", operation).record("http.response.status_code", status);
         }
+        span.in_scope(|| tracing::debug!(operation, status, "answered"));
         if response.status().is_server_error() {
             span.in_scope(|| tracing::error!(request.id = %id, path = target.path(), status, "call failed"));
         }

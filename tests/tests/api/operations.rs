@@ -210,6 +210,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     // Operating
     read("get_liveness", "GET /health/live", ANYBODY),
     read("get_readiness", "GET /health/ready", ANYBODY),
+    read("get_metrics", "GET /metrics", SEES),
 ];
 
 const REGISTRATION: &str = r#"{"username": "{unique}", "email": "{unique}@example.org", "password": "{password}"}"#;
