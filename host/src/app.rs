@@ -22,12 +22,14 @@ pub mod heartbeats;
 pub mod identity;
 pub mod planning;
 pub mod policies;
+pub mod readiness;
 pub mod records;
 pub mod reports;
 pub mod timelines;
 mod verdict;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kernex_engine::Engine;
@@ -53,6 +55,7 @@ use group::{Group, GroupInbox, group};
 use heartbeats::BeatJob;
 use identity::Identity;
 use policies::PolicyError;
+use readiness::LastReadiness;
 use reports::ReportJob;
 
 use crate::telemetry::Metrics;
@@ -64,6 +67,8 @@ pub struct AppSettings {
     pub poll_s: u32,
     /// Days that decisions are kept.
     pub keep_decisions_days: u32,
+    /// The directory whose disk must have room.
+    pub data_dir: PathBuf,
     /// The share of requests that are traced; `None` where nobody looks at traces.
     pub trace_ratio: Option<f64>,
 }
@@ -111,6 +116,7 @@ pub struct App {
     /// What the settings say.
     pub settings: AppSettings,
     pulse: Pulse,
+    readiness: LastReadiness,
     /// Since when this process sees heartbeats.
     started_at: Timestamp,
     reports: Group<ReportJob, ()>,
@@ -177,6 +183,7 @@ impl App {
             metrics,
             settings,
             pulse,
+            readiness: LastReadiness::default(),
             started_at,
             reports,
             beats,

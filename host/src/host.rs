@@ -162,6 +162,7 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
     let app_settings = AppSettings {
         poll_s: settings.heartbeat.poll_s,
         keep_decisions_days: settings.decisions.keep_days,
+        data_dir: settings.data_dir().to_owned(),
         trace_ratio: settings.telemetry.otlp_endpoint.is_some().then_some(settings.telemetry.sample_ratio),
     };
     let parts = Parts { context, store, identity, storage, metrics, settings: app_settings };

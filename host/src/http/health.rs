@@ -12,6 +12,7 @@ use super::caller::Bearer;
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
+use crate::app::readiness::Check;
 
 /// Health and public keys.
 pub struct HealthApi {
@@ -35,6 +36,37 @@ struct ServerHealth {
     version: String,
 }
 
+/// How each part of the server is.
+#[derive(Debug, Object)]
+struct Readiness {
+    /// `ok`
+    status: String,
+    /// The program's version.
+    version: String,
+    /// Each part that was asked.
+    checks: Vec<PartHealth>,
+}
+
+/// How one part is.
+#[derive(Debug, Object)]
+struct PartHealth {
+    /// `store`, `bundles`, `policies` or `disk`.
+    name: String,
+    /// How long it took to answer, in microseconds.
+    took_us: u64,
+}
+
+impl Readiness {
+    fn of(checks: &[Check]) -> Self {
+        let part = |check: &Check| PartHealth {
+            name: check.name.to_owned(),
+            took_us: u64::try_from(check.took.as_micros()).unwrap_or(u64::MAX),
+        };
+        let ServerHealth { status, version } = ServerHealth::ok();
+        Self { status, version, checks: checks.iter().map(part).collect() }
+    }
+}
+
 impl ServerHealth {
     fn ok() -> Self {
         Self { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
@@ -51,14 +83,19 @@ impl HealthApi {
 
     /// Whether requests can be served
     ///
-    /// 503 where the database does not answer.
+    /// The database, the place for bundles, the policies and the disk, each asked at most once a second; 503
+    /// where one of them cannot do its work.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
-    async fn get_readiness(&self) -> Result<Json<ServerHealth>, Problem> {
-        self.app.store.ping().await.map_err(|error| {
-            tracing::warn!(%error, "not ready");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the database does not answer")
-        })?;
-        Ok(Json(ServerHealth::ok()))
+    async fn get_readiness(&self) -> Result<Json<Readiness>, Problem> {
+        let checks = self.app.readiness().await;
+        let wrong: Vec<&str> = checks.iter().filter(|check| check.problem.is_some()).map(|check| check.name).collect();
+        if !wrong.is_empty() {
+            // What exactly is wrong may name paths and addresses: it is for the log.
+            tracing::warn!(?checks, "not ready");
+            let detail = format!("not working: {}", wrong.join(", "));
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
+        }
+        Ok(Json(Readiness::of(&checks)))
     }
 
     /// Metrics, as Prometheus reads them

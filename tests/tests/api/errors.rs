@@ -200,6 +200,25 @@ fn a_denial_names_its_decision() {
 }
 
 #[test]
+fn the_server_is_not_ready_where_a_part_of_it_cannot_work() {
+    run(async {
+        let server = TestServer::start().await;
+        let ready = async || server.anonymous().root(Method::GET, "/health/ready").await;
+        let well = ready().await.expect(200);
+        let parts: Vec<_> =
+            well["checks"].as_array().into_iter().flatten().map(|check| check["name"].clone()).collect();
+        assert_eq!(parts, ["store", "bundles", "policies", "disk"], "{well}");
+        std::fs::remove_dir_all(server.directory().join("data/bundles")).expect("the place for bundles");
+        kernex_tests::harness::eventually("it is noticed", async || (ready().await.status == 503).then_some(())).await;
+        let ill = ready().await.problem(503, "not-ready");
+        assert!(ill["detail"].as_str().is_some_and(|detail| detail.contains("bundles")), "{ill}");
+        let said = ill.to_string();
+        assert!(!said.contains("/tmp"), "no paths for everybody: {said}");
+        server.anonymous().root(Method::GET, "/health/live").await.expect(200);
+    });
+}
+
+#[test]
 fn health_and_documentation_need_no_credentials() {
     run(async {
         let server = TestServer::start().await;

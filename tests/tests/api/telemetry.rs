@@ -73,7 +73,9 @@ fn prometheus_reads_what_the_server_counts() {
         assert_eq!(sample(&text, "kernex_problems_total", &[r#"code="not-found""#]), 1.0);
         assert_eq!(sample(&text, "kernex_devices", &[r#"status="active""#]), 1.0);
         assert_eq!(sample(&text, "kernex_devices", &[r#"status="pending""#]), 0.0);
-        assert!(sample(&text, "kernex_decision_duration_seconds_count", &[r#"policy="rbac""#, r#"outcome="allow""#]) > 3.0);
+        assert!(
+            sample(&text, "kernex_decision_duration_seconds_count", &[r#"policy="rbac""#, r#"outcome="allow""#]) > 3.0
+        );
         assert!(sample(&text, "kernex_decision_fuel_sum", &[r#"policy="rbac""#]) > 1_000.0);
         assert!(sample(&text, "kernex_store_duration_seconds_count", &[r#"kind="write""#, r#"outcome="done""#]) > 3.0);
         assert_eq!(sample(&text, "kernex_queue_length", &[r#"queue="reports""#]), 0.0);
@@ -122,7 +124,12 @@ impl Collector {
         };
         let start = std::time::Instant::now();
         while !missing().await.is_empty() {
-            assert!(start.elapsed() < PATIENCE, "not shown: {:?}\n{}", missing().await, self.printed.lock().expect("text"));
+            assert!(
+                start.elapsed() < PATIENCE,
+                "not shown: {:?}\n{}",
+                missing().await,
+                self.printed.lock().expect("text")
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

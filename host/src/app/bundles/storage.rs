@@ -207,6 +207,21 @@ impl BundleStorage {
         self.max_bundle_bytes
     }
 
+    /// Whether it can be used at this moment.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn probe(&self) -> Result<(), StorageError> {
+        match &self.directory {
+            // A directory that is gone looks like one without the content.
+            Some(directory) => match tokio::fs::metadata(directory.join(incoming::PREFIX)).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(StorageError::from_io(&error)),
+            },
+            None => self.holds(&Digest::of(b"")).await.map(drop),
+        }
+    }
+
     async fn sweep_remote(&self) -> Result<(), StorageError> {
         let old = chrono::Utc::now() - REMOTE_SWEEP_AGE;
         let prefix = Path::from(incoming::PREFIX);
