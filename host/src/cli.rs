@@ -1,10 +1,14 @@
 //! Owns the command line: what it understands, and how each command ends.
 
 mod api;
+mod audit;
 mod bundle;
 mod credentials;
 mod decision;
 mod deployment;
+mod device;
+mod doctor;
+mod listing;
 mod login;
 mod migrate;
 mod operator;
@@ -43,7 +47,10 @@ Examples:
   kernex serve --listen 127.0.0.1:8080 --data-dir ./data
   kernex register --username ada --email ada@example.org --setup-token TOKEN
   kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
+  kernex device list --selector channel=stable --output json
   kernex fleet simulate --devices 1000 --poll 2
+  kernex doctor
+  kernex completions bash > /etc/bash_completion.d/kernex
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 wrong settings, 4 the address is in use,
 5 another process has the data directory.";
@@ -69,7 +76,7 @@ enum Command {
     /// Accounts, on this machine and while the server is stopped
     #[command(subcommand)]
     User(user::User),
-    /// Policies, on this machine and while the server is stopped
+    /// Policies: those on a server, and the way back in on this machine
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Settings
@@ -90,6 +97,19 @@ enum Command {
     /// What the policies of a server decided
     #[command(subcommand)]
     Decision(decision::Command),
+    /// Devices on a server
+    #[command(subcommand)]
+    Device(device::Command),
+    /// What was done on a server
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Look at what the server needs, and say what to do about what is wrong
+    Doctor,
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Simulated devices
     #[command(subcommand)]
     Fleet(Fleet),
@@ -151,7 +171,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve(serve) => serve.run(global).await,
         Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
         Command::User(user) => user.run(&global.settings(None)?).await,
-        Command::Policy(policy) => policy.run(&global.settings(None)?).await,
+        Command::Policy(policy) => policy.run(global).await,
         Command::Config(show) => show.run(&global.settings(None)?),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
@@ -159,6 +179,14 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Bundle(bundle) => bundle.run().await,
         Command::Deployment(deployment) => deployment.run().await,
         Command::Decision(decision) => decision.run().await,
+        Command::Device(device) => device.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Doctor => doctor::run(&global.settings(None)?).await,
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "kernex", &mut std::io::stdout());
+            Ok(())
+        }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,
     }
 }

@@ -8,12 +8,21 @@ use clap::Subcommand;
 use kernex_model::bundle::{Bundle, BundleStatus};
 use kernex_model::name::{BundleName, BundleVersion, MediaType};
 use reqwest::Method;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
+use super::listing::{Column, Listing};
 use super::operator::Server;
 use super::{ApiError, CliError};
+
+const COLUMNS: [Column; 6] = [
+    ("id", "/id"),
+    ("name", "/name"),
+    ("version", "/version"),
+    ("status", "/status"),
+    ("bytes", "/size"),
+    ("created", "/created_at"),
+];
 
 /// Bytes that are read from disk at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -23,11 +32,8 @@ const READ_BYTES: usize = 256 * 1024;
 pub(crate) enum Command {
     /// Upload a file as a bundle
     Upload(Upload),
-    /// List bundles, the newest first page
-    List {
-        #[command(flatten)]
-        server: Server,
-    },
+    /// List bundles, the newest first
+    List(Listing),
 }
 
 /// Upload a file as a bundle.
@@ -51,22 +57,11 @@ pub(crate) struct Upload {
     signature: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Bundles {
-    items: Vec<Bundle>,
-}
-
 impl Command {
     pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
             Self::Upload(upload) => upload.run().await,
-            Self::List { server } => {
-                let bundles: Bundles = server.operator().await?.get("/api/v1/bundles").await?;
-                for bundle in bundles.items {
-                    print_bundle(&bundle);
-                }
-                Ok(())
-            }
+            Self::List(listing) => listing.print("/api/v1/bundles", &[], &COLUMNS).await,
         }
     }
 }

@@ -2,13 +2,21 @@
 
 use clap::Subcommand;
 use kernex_model::id::DecisionId;
-use kernex_model::name::PolicyName;
-use kernex_model::record::{DecisionGate, DecisionOutcome};
-use kernex_model::time::Timestamp;
-use serde::Deserialize;
 
 use super::CliError;
+use super::listing::{Column, Listing};
 use super::operator::Server;
+
+const COLUMNS: [Column; 8] = [
+    ("at", "/at"),
+    ("gate", "/gate"),
+    ("policy", "/policy"),
+    ("outcome", "/outcome"),
+    ("subject", "/subject"),
+    ("question", "/question"),
+    ("why", "/message"),
+    ("id", "/id"),
+];
 
 /// What the policies of a server decided.
 #[derive(Debug, Subcommand)]
@@ -28,16 +36,13 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    server: Server,
+    listing: Listing,
     /// Only those of one gate
     #[arg(long, value_enum)]
     gate: Option<Gate>,
     /// Only those about this principal, deployment or device
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// How many, at most
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
 }
 
 /// Which decisions.
@@ -49,25 +54,6 @@ pub(crate) enum Gate {
     Targeting,
     /// When to stop and send devices back.
     Rollback,
-}
-
-#[derive(Deserialize)]
-struct Decisions {
-    items: Vec<Shown>,
-}
-
-/// A decision as far as a list shows it.
-#[derive(Deserialize)]
-struct Shown {
-    id: DecisionId,
-    at: Timestamp,
-    gate: DecisionGate,
-    policy: PolicyName,
-    subject: String,
-    question: String,
-    outcome: DecisionOutcome,
-    code: String,
-    message: String,
 }
 
 impl Command {
@@ -86,21 +72,8 @@ impl Command {
 
 impl List {
     async fn run(self) -> Result<(), CliError> {
-        let mut path = format!("/api/v1/decisions?limit={}", self.limit);
-        if let Some(gate) = self.gate {
-            path.push_str(&format!("&gate={}", gate.as_str()));
-        }
-        if let Some(subject) = &self.subject {
-            if !subject.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(CliError::Failed(format!("`{subject}` is no identifier")));
-            }
-            path.push_str(&format!("&subject={subject}"));
-        }
-        let decisions: Decisions = self.server.operator().await?.get(&path).await?;
-        for decision in decisions.items {
-            println!("{}", decision.line());
-        }
-        Ok(())
+        let query = [("gate", self.gate.map(|gate| gate.as_str().to_owned())), ("subject", self.subject)];
+        self.listing.print("/api/v1/decisions", &query, &COLUMNS).await
     }
 }
 
@@ -111,27 +84,5 @@ impl Gate {
             Self::Targeting => "targeting",
             Self::Rollback => "rollback",
         }
-    }
-}
-
-impl Shown {
-    fn line(&self) -> String {
-        let gate = match self.gate {
-            DecisionGate::Authorization => Gate::Authorization,
-            DecisionGate::Targeting => Gate::Targeting,
-            DecisionGate::Rollback => Gate::Rollback,
-        };
-        format!(
-            "{}  {:<13} {:<9} {:<9} {} {}: {} ({})  {}",
-            self.at,
-            gate.as_str(),
-            self.policy,
-            self.outcome.as_str(),
-            self.subject,
-            self.question,
-            self.message,
-            self.code,
-            self.id
-        )
     }
 }

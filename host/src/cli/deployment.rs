@@ -12,6 +12,7 @@ use kernex_model::wave::{ExclusionCount, WaveState};
 use serde::Deserialize;
 
 use super::CliError;
+use super::listing::{Column, Listing};
 use super::operator::{Operator, Server};
 
 /// How often a watched deployment is read.
@@ -22,6 +23,16 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// Deploy a bundle to the devices that a selector matches
     Create(Box<Create>),
+    /// List deployments, the newest first
+    List(Listing),
+    /// Make no new offers until it is resumed
+    Pause(Step),
+    /// Go on with a deployment that is paused or halted
+    Resume(Step),
+    /// End it: what is in flight comes to its end
+    Cancel(Step),
+    /// Send its devices back to what they ran before
+    Rollback(Step),
     /// Show where a deployment stands
     Show {
         #[command(flatten)]
@@ -32,6 +43,40 @@ pub(crate) enum Command {
         #[arg(long)]
         watch: bool,
     },
+}
+
+const COLUMNS: [Column; 6] = [
+    ("id", "/id"),
+    ("name", "/name"),
+    ("state", "/state"),
+    ("why", "/reason/message"),
+    ("selector", "/selector"),
+    ("created", "/created_at"),
+];
+
+/// A step that somebody asks for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Step {
+    #[command(flatten)]
+    server: Server,
+    /// The deployment (dep_…)
+    deployment: DeploymentId,
+    /// Why, for the record
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Step {
+    async fn ask(self, step: &str) -> Result<(), CliError> {
+        let path = format!("/api/v1/deployments/{}/{step}", self.deployment);
+        let body = match self.reason {
+            Some(reason) => serde_json::json!({ "reason": reason }),
+            None => serde_json::json!({}),
+        };
+        let shown: Shown = self.server.operator().await?.post(&path, &body).await?;
+        print!("{}", describe(&shown));
+        Ok(())
+    }
 }
 
 /// Deploy a bundle to the devices that a selector matches.
@@ -110,6 +155,11 @@ impl Command {
     pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
             Self::Create(create) => create.run().await,
+            Self::List(listing) => listing.print("/api/v1/deployments", &[], &COLUMNS).await,
+            Self::Pause(step) => step.ask("pause").await,
+            Self::Resume(step) => step.ask("resume").await,
+            Self::Cancel(step) => step.ask("cancel").await,
+            Self::Rollback(step) => step.ask("rollback").await,
             Self::Show { server, deployment, watch } => {
                 let operator = server.operator().await?;
                 let shown = read(&operator, deployment).await?;

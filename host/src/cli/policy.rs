@@ -1,24 +1,36 @@
-//! Owns `policy restore`: the way back in, when no policy lets anybody in. Never over HTTP.
+//! Owns `policy`: lists a server's policies, and the way back in when none lets anybody in, which is never over HTTP.
 
 use clap::Subcommand;
 
-use super::CliError;
+use super::listing::{Column, Listing};
+use super::{CliError, Global};
 use crate::app::{Context, Policies};
-use crate::config::Settings;
 use crate::host;
 
-/// Policies, on this machine and while the server is stopped.
+const COLUMNS: [Column; 6] = [
+    ("name", "/name"),
+    ("gate", "/gate"),
+    ("revision", "/revision"),
+    ("plugin", "/plugin"),
+    ("created", "/created_at"),
+    ("by", "/created_by"),
+];
+
+/// Policies: those on a server, and the way back in on this machine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Make the bundled authorization policy the active one again
+    /// List the policies of a server that decide
+    List(Listing),
+    /// Make the bundled authorization policy the active one again, on this machine while the server is stopped
     Restore,
 }
 
 impl Policy {
-    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
+    pub(super) async fn run(self, global: Global) -> Result<(), CliError> {
         match self {
+            Self::List(listing) => listing.print("/api/v1/policies", &[], &COLUMNS).await,
             Self::Restore => {
-                let store = host::open_migrated(settings).await?;
+                let store = host::open_migrated(&global.settings(None)?).await?;
                 let restored = Policies::restore_authorization(&store, &Context::system()).await;
                 store.close().await.map_err(CliError::failed)?;
                 let revision = restored.map_err(CliError::failed)?;

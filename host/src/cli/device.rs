@@ -1,0 +1,138 @@
+//! Owns `device`: lists a server's devices, shows one and why it is as it is, and admits, blocks and retires them.
+
+use clap::Subcommand;
+use kernex_model::id::DeviceId;
+use kernex_model::selector::Selector;
+use serde_json::Value;
+
+use super::CliError;
+use super::listing::{Column, Listing};
+use super::operator::Server;
+
+const COLUMNS: [Column; 7] = [
+    ("id", "/id"),
+    ("name", "/name"),
+    ("model", "/model"),
+    ("status", "/status"),
+    ("bundle", "/bundle_id"),
+    ("last seen", "/last_seen_at"),
+    ("labels", "/labels"),
+];
+const TIMELINE: [Column; 4] =
+    [("at", "/at"), ("code", "/code"), ("message", "/message"), ("deployment", "/deployment_id")];
+
+/// Devices on a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List devices in the order in which they enrolled
+    List {
+        #[command(flatten)]
+        listing: Listing,
+        /// Only those that match: channel=stable,site in (berlin,paris),!legacy
+        #[arg(long)]
+        selector: Option<Selector>,
+        /// Only those of this standing
+        #[arg(long, value_enum)]
+        status: Option<Standing>,
+    },
+    /// Show one device in full
+    Show(One),
+    /// What happened to a device, the newest first
+    Timeline {
+        #[command(flatten)]
+        listing: Listing,
+        /// The device (dev_…)
+        device: DeviceId,
+    },
+    /// Admit devices that wait
+    Admit(Several),
+    /// Block devices: their tokens stop at once
+    Block(Several),
+    /// Let blocked devices in again
+    Unblock(Several),
+    /// Take devices out of the fleet for good
+    Retire(Several),
+}
+
+/// Which devices.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Standing {
+    /// They wait to be admitted.
+    Pending,
+    /// They take part.
+    Active,
+    /// They are kept out.
+    Blocked,
+    /// They are gone.
+    Retired,
+}
+
+impl Standing {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Blocked => "blocked",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// One device on a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    server: Server,
+    /// The device (dev_…)
+    device: DeviceId,
+}
+
+/// Some devices on a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Several {
+    #[command(flatten)]
+    server: Server,
+    /// The devices (dev_…)
+    #[arg(required = true)]
+    devices: Vec<DeviceId>,
+}
+
+impl Command {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::List { listing, selector, status } => {
+                let query = [
+                    ("selector", selector.map(|selector| selector.to_string())),
+                    ("status", status.map(|status| status.as_str().to_owned())),
+                ];
+                listing.print("/api/v1/devices", &query, &COLUMNS).await
+            }
+            Self::Show(one) => {
+                let path = format!("/api/v1/devices/{}", one.device);
+                let device: Value = one.server.operator().await?.get(&path).await?;
+                println!("{}", serde_json::to_string_pretty(&device).map_err(CliError::failed)?);
+                Ok(())
+            }
+            Self::Timeline { listing, device } => {
+                listing.print(&format!("/api/v1/devices/{device}/timeline"), &[], &TIMELINE).await
+            }
+            Self::Admit(devices) => devices.each("admit").await,
+            Self::Block(devices) => devices.each("block").await,
+            Self::Unblock(devices) => devices.each("unblock").await,
+            Self::Retire(devices) => devices.each("retire").await,
+        }
+    }
+}
+
+impl Several {
+    /// One after the other; the first that fails ends it.
+    async fn each(self, step: &str) -> Result<(), CliError> {
+        let operator = self.server.operator().await?;
+        for device in self.devices {
+            let path = format!("/api/v1/devices/{device}/{step}");
+            let changed: Value = operator.post(&path, &serde_json::json!({})).await?;
+            println!("{device} is {}", changed["status"].as_str().unwrap_or("?"));
+        }
+        Ok(())
+    }
+}
