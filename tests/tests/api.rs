@@ -8,6 +8,7 @@ mod api {
     mod audit;
     mod authorization;
     mod bundles;
+    mod commands;
     mod device_edit;
     mod device_list;
     mod downloads;

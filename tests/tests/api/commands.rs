@@ -1,0 +1,121 @@
+//! Owns the command line as an operator uses it: the real program against a real server.
+
+use std::path::Path;
+use std::process::Output;
+
+use kernex_tests::harness::{DeviceKey, ServerProcess, TestServer, run};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Runs `kernex` with these words, as somebody at a server.
+async fn kernex(server: &str, token: &str, words: &str) -> Output {
+    Command::new(ServerProcess::program())
+        .args(words.split(' '))
+        .env("KERNEX_SERVER", server)
+        .env("KERNEX_TOKEN", token)
+        .output()
+        .await
+        .expect("the program runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn done(output: Output) -> String {
+    assert!(output.status.success(), "{}", said(&output));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn an_operator_runs_the_fleet_from_the_terminal() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let terminal = async |words: &str| kernex(&server.base(), admin.token(), words).await;
+        let mut waiting = Vec::new();
+        for name in ["north", "south"] {
+            let (device, _) = server.enrol(DeviceKey::ed25519(), json!({ "name": name })).await;
+            waiting.push(device.id);
+        }
+        let table = done(terminal("device list --status pending").await);
+        assert!(table.starts_with("ID") || table.trim_start().starts_with("ID"), "{table}");
+        assert!(waiting.iter().all(|id| table.contains(id)) && table.contains("north"), "{table}");
+        let listed: Vec<Value> =
+            serde_json::from_str(&done(terminal("device list --limit 1 --output json").await)).expect("JSON");
+        assert_eq!(listed.len(), 1, "no more than was asked for");
+        assert_eq!(listed[0]["id"], waiting[0].as_str());
+
+        let admitted = done(terminal(&format!("device admit {} {}", waiting[0], waiting[1])).await);
+        assert_eq!(admitted.matches("is active").count(), 2, "{admitted}");
+        assert!(done(terminal("device list --status active").await).contains(&waiting[1]));
+        let shown: Value = serde_json::from_str(&done(terminal(&format!("device show {}", waiting[0])).await)).expect("JSON");
+        assert_eq!(shown["status"], "active");
+        assert!(done(terminal(&format!("device timeline {}", waiting[0])).await).contains("admitted"));
+        let audit = done(terminal("audit list --action device:admit").await);
+        assert_eq!(audit.matches("device:admit").count(), 2, "{audit}");
+        assert!(done(terminal("policy list").await).contains("guardian"));
+
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        assert!(done(terminal("bundle list").await).contains(&bundle));
+        let created = done(terminal(&format!("deployment create --bundle {bundle} --selector site=nowhere")).await);
+        let deployment = created.split_whitespace().next().expect("an identifier").to_owned();
+        let cancelled = done(terminal(&format!("deployment cancel {deployment} --reason enough")).await);
+        assert!(cancelled.contains("cancelled") && cancelled.contains("enough"), "{cancelled}");
+        assert!(done(terminal("deployment list").await).contains(&deployment));
+    });
+}
+
+#[test]
+fn what_goes_wrong_is_said_and_is_in_the_exit_code() {
+    run(async {
+        let server = TestServer::start().await;
+        let viewer = server.user("viewer").await;
+        let nobody = "dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D";
+        let denied = kernex(&server.base(), viewer.token(), &format!("device retire {nobody}")).await;
+        assert_eq!(denied.status.code(), Some(1), "{}", said(&denied));
+        let wrong = kernex(&server.base(), viewer.token(), "device list --status asleep").await;
+        assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
+        let expired = kernex(&server.base(), "hunter2", "device list").await;
+        assert_eq!(expired.status.code(), Some(1));
+        assert!(!said(&expired).contains("hunter2"), "{}", said(&expired));
+    });
+}
+
+async fn doctor(directory: &Path) -> Output {
+    let mut command = Command::new(ServerProcess::program());
+    command.args(["doctor", "--data-dir", "data"]).current_dir(directory);
+    command.env("KERNEX__HTTP__LISTEN", "127.0.0.1:0").output().await.expect("the program runs")
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong() {
+    run(async {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let fresh = done(doctor(directory.path()).await);
+        assert!(fresh.contains("the first start makes it"), "{fresh}");
+
+        let mut server = TestServer::durable().await;
+        let running = doctor(server.directory()).await;
+        assert!(done(running).contains("a running server has it open"));
+        server.stop().await;
+        let well = done(doctor(server.directory()).await);
+        assert!(well.contains("the schema is up to date") && well.contains("3 are ready"), "{well}");
+
+        let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        std::fs::set_permissions(server.directory().join("data"), open).expect("it is ours");
+        let ill = doctor(server.directory()).await;
+        assert_eq!(ill.status.code(), Some(1));
+        assert!(said(&ill).contains("chmod 700"), "{}", said(&ill));
+    });
+}
+
+#[test]
+fn shells_can_complete_the_commands() {
+    run(async {
+        for shell in ["bash", "zsh", "fish"] {
+            let script = done(kernex("", "", &format!("completions {shell}")).await);
+            assert!(script.contains("kernex") && script.contains("simulate"), "{shell}: {script}");
+        }
+    });
+}
