@@ -19,6 +19,7 @@ pub mod gatekeeper;
 mod gauges;
 pub mod group;
 pub mod heartbeats;
+pub mod idempotency;
 pub mod identity;
 pub mod planning;
 pub mod policies;

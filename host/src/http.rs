@@ -14,9 +14,11 @@ pub mod deployments;
 pub mod device;
 pub mod device_bundles;
 pub mod devices;
+mod document;
 pub mod enrolment;
 pub mod envelope;
 pub mod health;
+pub mod idempotency;
 pub mod listener;
 mod misfit;
 pub mod page;
@@ -70,13 +72,13 @@ fn service(app: &Arc<App>) -> OpenApiService<impl OpenApi + 'static, ()> {
 /// The OpenAPI document, as `/openapi.json` serves it.
 #[must_use]
 pub fn openapi(app: &Arc<App>) -> String {
-    service(app).spec()
+    document::complete(&service(app).spec())
 }
 
 /// The whole HTTP side of the server.
 pub fn endpoint(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let service = service(app);
-    let document = service.spec();
+    let document = document::complete(&service.spec());
     // Our own text a line above; were it no JSON, only `Allow` would be poorer.
     let allowed = allowed::AllowedMethods::from_document(&serde_json::from_str(&document).unwrap_or_default());
     // poem-openapi's page carries its script, style and the document itself: nothing comes from elsewhere.

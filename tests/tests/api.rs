@@ -15,6 +15,7 @@ mod api {
     mod enrolment;
     mod errors;
     mod heartbeats;
+    mod idempotency;
     mod login;
     mod memory;
     mod operations;

@@ -20,6 +20,7 @@ use tracing::{Instrument, Span};
 use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
 use super::caller::CallContext;
+use super::idempotency::{self, Begun};
 use super::problem::Problem;
 use crate::app::App;
 use crate::telemetry;
@@ -65,7 +66,7 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         let span = self.span(id, &request);
         let target = request.uri().clone();
         request.extensions_mut().insert(CallContext { id, app: self.app.clone() });
-        let answer = self.answer(request, &span).instrument(span.clone()).await;
+        let answer = self.answer(id, request, &span).instrument(span.clone()).await;
         let mut response = self.encode(answer, id, &target);
         let status = response.status().as_u16();
         let operation = response.data::<OperationId>().map_or("none", |operation| operation.0);
@@ -123,16 +124,26 @@ impl<E: Endpoint + 'static> Envelope<E> {
         response
     }
 
-    async fn answer(&self, mut request: Request, span: &Span) -> poem::Result<Response> {
+    async fn answer(&self, id: RequestId, mut request: Request, span: &Span) -> poem::Result<Response> {
         let streams = streams(request.method(), request.uri().path());
         check_head(&request)?;
         if !streams {
             limit_body(&mut request).await?;
         }
+        let ticket = match idempotency::begin(&self.app, id, &mut request, streams).await? {
+            Begun::Run(ticket) => ticket,
+            Begun::Replay(response) => return Ok(response),
+        };
         let stoppable = stoppable(request.method(), request.uri().path());
         let inner = self.inner.clone();
         let span = span.clone();
-        let call = async move { inner.call(request).await.map(IntoResponse::into_response) };
+        let call = async move {
+            let answer = inner.call(request).await.map(IntoResponse::into_response);
+            match ticket {
+                Some(ticket) => Box::pin(ticket.end(answer)).await,
+                None => answer,
+            }
+        };
         let finished = async move {
             if stoppable {
                 return AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));

@@ -1,4 +1,4 @@
-//! Owns forgetting what has served its time: decisions past their retention, assertions that have expired.
+//! Owns forgetting what has served its time: decisions past their retention, assertions and idempotency keys that have expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,9 @@ async fn round(app: &App, stop: &CancellationToken) {
     for _ in 0..STEPS {
         let decisions = app.prune_decisions().await;
         let assertions = app.store.prune_assertions(app.context.now()).await;
+        let keys = app.store.prune_keys(app.context.now()).await.map_err(AppError::from);
         let assertions = assertions.map_err(AppError::from);
-        let more = [decisions, assertions].into_iter().any(|gone| match gone {
+        let more = [decisions, assertions, keys].into_iter().any(|gone| match gone {
             Ok(gone) => gone == full,
             Err(error) => {
                 tracing::warn!(error = ?error, "what has served its time could not be removed");

@@ -4,7 +4,6 @@ use kernex_model::digest::Digest;
 use kernex_model::time::Timestamp;
 use surrealdb::types::{RecordId, Variables};
 
-use crate::cursor::MAX_PAGE;
 use crate::error::{Failure, StoreError};
 use crate::store::Store;
 
@@ -31,17 +30,6 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn prune_assertions(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let mut variables = Variables::new();
-        variables.insert("now_s", now.as_secs());
-        variables.insert("limit", i64::from(MAX_PAGE));
-        let text = "SELECT VALUE id FROM assertion WHERE ends_s < $now_s LIMIT $limit";
-        let gone = self.rows(text, variables, 0).await?;
-        let count = gone.len();
-        if count > 0 {
-            let mut variables = Variables::new();
-            variables.insert("gone", gone);
-            self.retried("DELETE $gone RETURN NONE", variables).await.map_err(Failure::into_error)?;
-        }
-        Ok(count)
+        self.prune("SELECT VALUE id FROM assertion WHERE ends_s < $now_s LIMIT $limit", now).await
     }
 }

@@ -41,6 +41,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     4 "0004_create_records",
     5 "0005_extend_deployments",
     6 "0006_create_assertion",
+    7 "0007_create_idempotency",
 ];
 
 #[cfg(test)]

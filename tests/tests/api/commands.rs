@@ -49,7 +49,8 @@ fn an_operator_runs_the_fleet_from_the_terminal() {
         let admitted = done(terminal(&format!("device admit {} {}", waiting[0], waiting[1])).await);
         assert_eq!(admitted.matches("is active").count(), 2, "{admitted}");
         assert!(done(terminal("device list --status active").await).contains(&waiting[1]));
-        let shown: Value = serde_json::from_str(&done(terminal(&format!("device show {}", waiting[0])).await)).expect("JSON");
+        let shown: Value =
+            serde_json::from_str(&done(terminal(&format!("device show {}", waiting[0])).await)).expect("JSON");
         assert_eq!(shown["status"], "active");
         assert!(done(terminal(&format!("device timeline {}", waiting[0])).await).contains("admitted"));
         let audit = done(terminal("audit list --action device:admit").await);
