@@ -1,4 +1,4 @@
-# run, test, lint, bench and setup: each is about one line of cargo.
+# run, test, lint, bench, openapi and setup: each is about one line of cargo.
 #
 # Every command selects the whole workspace, so that all of them resolve one set of features and the
 # dependencies (about 700 crates, some of them in C++) are compiled once for `run`, `test` and `bench`.
@@ -11,7 +11,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Arguments for `kernex serve`: make run ARGS="--listen 127.0.0.1:9090"
 ARGS ?=
 
-.PHONY: run test lint bench setup
+.PHONY: run test lint bench openapi setup
 
 run: setup
 	cargo build --workspace --locked
@@ -27,12 +27,18 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# In the dev profile, whose dependencies are optimised too: another profile would build them all again.
-# The heartbeat bench drives the real server with wrk.
+# In the dev profile, whose dependencies are optimised anyway: another profile would build them all again. Our own
+# crates, which are not, are optimised for this. The heartbeat bench drives the real server with wrk.
+OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests,--config profile.dev.package.$(crate).opt-level=3)
 bench:
 	@.ci/setup wrk
+	cargo build --workspace --locked $(OPTIMISED)
+	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench decision --bench heartbeat --bench scale
+
+# The checked-in document, for those who generate clients; a test says when it has fallen behind.
+openapi: setup
 	cargo build --workspace --locked
-	cargo bench --workspace --locked --profile dev --bench decision --bench heartbeat
+	$(CARGO_TARGET_DIR)/debug/kernex openapi >docs/openapi.json
 
 # Installs what is missing: the compiler and target of rust-toolchain.toml, a C++ compiler, libclang.
 setup:

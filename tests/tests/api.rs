@@ -11,6 +11,7 @@ mod api {
     mod commands;
     mod device_edit;
     mod device_list;
+    mod document;
     mod downloads;
     mod enrolment;
     mod errors;

@@ -18,8 +18,8 @@ pub(super) struct CallContext {
     pub(super) app: Arc<App>,
 }
 
-/// An authenticated caller: a user's access token, an API key (`kx_…`) or a device's token. Take it as the
-/// first argument of a handler, so that an unknown caller learns nothing about the other arguments.
+// Take it as the first argument of a handler, so that an unknown caller learns nothing about the other arguments.
+/// A user's access token (from `login`), an API key (`kx_…`) or a device's token (from `issue_device_token`).
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT or kx_ key", checker = "authenticate")]
 pub struct Bearer(pub Caller);

@@ -96,7 +96,8 @@ impl Collector {
     async fn start() -> Self {
         let (grpc, http) = (free_port(), free_port());
         let mut process = tokio::process::Command::new(tool("rotel"))
-            .args(["start", "--exporter", "blackhole", "--debug-log", "traces,metrics,logs"])
+            .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log", "metrics"])
+            .args(["--debug-log", "logs"])
             .args(["--debug-log-verbosity", "detailed"])
             .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
             .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])

@@ -99,7 +99,8 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
     assert!(matches!(&failed, Err(MigrationError::Failed { name, .. }) if name == "0002_create_fleet"), "{failed:?}");
     assert_eq!(schema(&store).await, before, "half a migration was applied");
     store.query("REMOVE TABLE bundle", Variables::new()).await.unwrap();
-    assert_eq!(store.migrations().up().await.unwrap(), 3);
+    let count = store.migrations().status().await.unwrap().len();
+    assert_eq!(store.migrations().up().await.unwrap(), count - 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
