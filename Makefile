@@ -10,6 +10,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # Arguments for `kernex serve`: make run ARGS="--listen 127.0.0.1:9090"
 ARGS ?=
+# More than cores: most tests of the whole wait for a server or a fleet most of the time.
+TEST_THREADS ?= 6
 
 .PHONY: run test lint bench openapi setup
 
@@ -21,7 +23,7 @@ run: setup
 test:
 	@.ci/setup promtool rotel
 	cargo build --workspace --locked
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 
 lint: setup
 	cargo fmt --all --check

@@ -19,9 +19,11 @@ fn line(text: &str) -> bool {
 
 const LINE: &str = r"^[^\s\x00-\x1f](.*[^\s\x00-\x1f])?$";
 const WORD: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
+/// As [`WORD`], of two letters at least.
+const LONGER_WORD: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$";
 
 text!(/// A user's short name; unique without regard to case (see [`Username::folded`]).
-    Username { pattern: WORD, max_length: 64, example: "ada", rule: |t| word(t) && t.len() >= 2 });
+    Username { pattern: LONGER_WORD, max_length: 64, example: "ada", rule: |t| word(t) && t.len() >= 2 });
 
 text!(/// A user's e-mail address; unique without regard to case.
     Email { pattern: r"^[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]+\.[^\s@\x00-\x1f]+$", max_length: 254, example: "ada@example.org", rule: email });

@@ -18,7 +18,7 @@ const CREATING: [&str; 10] = [
     "create_deployment",
 ];
 
-/// The document with what every creating operation takes.
+/// The document with what every creating operation takes, and with what may be `null`.
 #[must_use]
 pub(super) fn complete(derived: &str) -> String {
     // Our own text: were it no JSON, it is served as it is.
@@ -33,7 +33,23 @@ pub(super) fn complete(derived: &str) -> String {
             }
         }
     }
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
+        allow_null(schema);
+    }
     serde_json::to_string_pretty(&document).unwrap_or_else(|_| derived.to_owned())
+}
+
+/// What need not be there may be `null`, in answers and in requests; poem-openapi does not say so.
+fn allow_null(schema: &mut Value) {
+    let required: Vec<String> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
+        if let Some(property) = property.as_object_mut() {
+            property.insert("nullable".to_owned(), true.into());
+        }
+    }
 }
 
 fn idempotency_key() -> Value {
@@ -63,5 +79,14 @@ mod tests {
         assert!(parameter["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY.as_str())));
         assert!(document["paths"]["/a"]["get"].get("parameters").is_none());
         assert_eq!(document["paths"]["/b"]["post"]["parameters"], json!([]));
+    }
+
+    #[test]
+    fn what_need_not_be_there_may_be_null() {
+        let mut schema =
+            json!({ "required": ["a"], "properties": { "a": { "type": "string" }, "b": { "type": "string" } } });
+        allow_null(&mut schema);
+        assert_eq!(schema["properties"]["b"], json!({ "type": "string", "nullable": true }));
+        assert_eq!(schema["properties"]["a"], json!({ "type": "string" }));
     }
 }

@@ -29,7 +29,7 @@ pub struct FieldProblem {
 
 /// An RFC 9457 problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
-#[oai(rename = "Problem", skip_serializing_if_is_none, skip_serializing_if_is_empty)]
+#[oai(rename = "Problem", skip_serializing_if_is_none)]
 pub struct ProblemDocument {
     /// Names the kind of problem: `urn:kernex:problem:` and the code.
     #[oai(rename = "type")]
@@ -48,8 +48,8 @@ pub struct ProblemDocument {
     pub request_id: RequestId,
     /// When.
     pub timestamp: Timestamp,
-    /// Which fields are wrong.
-    pub errors: Vec<FieldProblem>,
+    /// Which fields are wrong, where it is about fields.
+    pub errors: Option<Vec<FieldProblem>>,
     /// The policy decision that said no.
     pub decision: Option<DecisionId>,
 }
@@ -129,7 +129,7 @@ impl Problem {
             code: self.code.into_owned(),
             request_id,
             timestamp,
-            errors: self.errors,
+            errors: Some(self.errors).filter(|errors| !errors.is_empty()),
             decision: self.decision,
         };
         let mut response = Response::builder()

@@ -14,11 +14,10 @@ fn a_device_that_falls_ill_while_it_soaks_fails_at_once() {
     run(async {
         let server = server().await;
         let commander = Commander::of(&server).await;
-        let devices = squad(&server, 2, json!({})).await;
+        let devices = squad(&server, 1, json!({})).await;
         let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
-        let plan = quick_with(json!({"canary": 2, "soak_s": LONG_S}));
-        let deployment = commander.deploy(&bundle, "*", plan).await;
-        commander.until(&deployment, "both soak", |found| count(found, "installed") == 2).await;
+        let deployment = commander.deploy(&bundle, "*", quick_with(json!({ "soak_s": LONG_S }))).await;
+        commander.until(&deployment, "it soaks", |found| count(found, "installed") == 1).await;
         devices[0].behave(Manner::Sickens(bundle.clone()));
         let codes = eventually_within(PATIENCE, "the soak has failed", async || {
             let codes = commander.codes(devices[0].id(), &deployment).await;
@@ -26,8 +25,6 @@ fn a_device_that_falls_ill_while_it_soaks_fails_at_once() {
         })
         .await;
         assert!(!codes.contains(&"soak.verified".to_owned()), "{codes:?}");
-        let other = commander.codes(devices[1].id(), &deployment).await;
-        assert!(!other.contains(&"soak.failed".to_owned()), "the other one is well: {other:?}");
     });
 }
 
