@@ -19,9 +19,10 @@ run: setup
 	cargo build --workspace --locked
 	exec $(CARGO_TARGET_DIR)/debug/kernex serve $(ARGS)
 
-# The tests also start the real binary, so it is built first. Two programs look at its telemetry.
+# The tests also start the real binary, so it is built first. Two programs look at
+# its telemetry, and clients are generated in Python and TypeScript.
 test:
-	@.ci/setup promtool rotel
+	@.ci/setup promtool rotel venv node npm java
 	cargo build --workspace --locked
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 

@@ -19,8 +19,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kernex_client import AuthenticatedClient, Client
-from kernex_client.api.device import download_bundle_as_device, heartbeat, report
-from kernex_client.api.devices import enrol_device, issue_device_token
+from kernex_client.api.device import download_bundle_as_device, heartbeat, issue_device_token, report
+from kernex_client.api.devices import enrol_device
 from kernex_client.models import Command, DeviceStatus, DeviceTokenRequest, EnrolmentRequest, Heartbeat, Problem
 from kernex_client.models import Report, ReportedError, ReportState
 

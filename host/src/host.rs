@@ -27,8 +27,6 @@ use crate::worker::Workers;
 const WORKER_STACK_BYTES: usize = 10 * 1024 * 1024;
 /// The data directory holds keys: its owner alone may look inside.
 const DATA_DIR_MODE: u32 = 0o700;
-/// A connection on which nothing is said for so long is closed.
-const CONNECTION_IDLE: Duration = Duration::from_secs(120);
 
 /// Why the server does not start, or a part of it that a command needs.
 #[derive(Debug, thiserror::Error)]
@@ -229,8 +227,7 @@ impl Host {
         let workers = Workers::start(&app, inboxes, flush_interval);
         let stop = CancellationToken::new();
         let grace = Duration::from_secs(u64::from(settings.shutdown.grace_s));
-        let server =
-            poem::Server::new_with_acceptor(http::listener::Limited::new(acceptor)).idle_timeout(CONNECTION_IDLE);
+        let server = poem::Server::new_with_acceptor(http::listener::Limited::new(acceptor));
         let endpoint = http::endpoint(&app);
         let stopping = stop.clone();
         let server = tokio::spawn(async move {

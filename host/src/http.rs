@@ -31,8 +31,10 @@ pub mod users;
 
 use std::sync::Arc;
 
-use poem::web::Html;
-use poem::{Endpoint, EndpointExt, Response, Route, handler};
+use bytes::Bytes;
+use poem::error::MethodNotAllowedError;
+use poem::http::Method;
+use poem::{Body, Endpoint, IntoEndpoint, Request, Response};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use crate::app::App;
@@ -60,13 +62,12 @@ fn operations(app: &Arc<App>) -> impl OpenApi + 'static {
 
 fn service(app: &Arc<App>) -> OpenApiService<impl OpenApi + 'static, ()> {
     OpenApiService::new(operations(app), "Kernex", env!("CARGO_PKG_VERSION"))
-        .summary("A control plane for fleets of devices")
         .description(
-            "Devices enrol, poll, download bundles, apply configs and report back; operators decide what goes where; policies in \
+            "A control plane for fleets of devices. Devices enrol, poll, download bundles, apply configs and report back; operators decide what goes where; policies in \
              sandboxed WebAssembly decide who may do what, which devices get a deployment and when, and when to stop. Errors are \
              RFC 9457 problem documents; every answer carries `X-Request-Id`.",
         )
-        .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+        .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
 }
 
 /// The OpenAPI document, as `/openapi.json` serves it.
@@ -83,25 +84,31 @@ pub fn endpoint(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let allowed = allowed::AllowedMethods::from_document(&serde_json::from_str(&document).unwrap_or_default());
     // poem-openapi's page carries its script, style and the document itself: nothing comes from elsewhere.
     let docs = service.swagger_ui_html();
-    let routes = Route::new()
-        .at("/openapi.json", poem::get(document_endpoint.data(Document(document.into()))))
-        .at("/docs", poem::get(docs_endpoint.data(Page(docs.into()))))
-        .nest_no_strip("/", service);
-    envelope::Envelope::new(routes, app.clone(), allowed)
+    let site = Site { service: service.into_endpoint(), document: document.into(), docs: docs.into() };
+    envelope::Envelope::new(site, app.clone(), allowed)
 }
 
-#[derive(Clone)]
-struct Document(Arc<str>);
-
-#[derive(Clone)]
-struct Page(Arc<str>);
-
-#[handler]
-fn document_endpoint(document: poem::web::Data<&Document>) -> Response {
-    Response::builder().content_type("application/json").body(document.0.0.to_string())
+/// The operations, and the two documents about them beside which they stand at the root.
+struct Site<E> {
+    service: E,
+    document: Bytes,
+    docs: Bytes,
 }
 
-#[handler]
-fn docs_endpoint(page: poem::web::Data<&Page>) -> Html<String> {
-    Html(page.0.0.to_string())
+impl<E: Endpoint<Output = Response>> Endpoint for Site<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let (content_type, content) = match request.uri().path() {
+            "/openapi.json" => ("application/json", &self.document),
+            "/docs" => ("text/html; charset=utf-8", &self.docs),
+            _ => return self.service.call(request).await,
+        };
+        match *request.method() {
+            Method::GET | Method::HEAD => {
+                Ok(Response::builder().content_type(content_type).body(Body::from_bytes(content.clone())))
+            }
+            _ => Err(MethodNotAllowedError.into()),
+        }
+    }
 }

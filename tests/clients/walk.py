@@ -18,8 +18,8 @@ from kernex_client import AuthenticatedClient, Client
 from kernex_client.api.auth import get_current_user, login, register_user
 from kernex_client.api.bundles import get_bundle, upload_bundle
 from kernex_client.api.deployments import create_deployment, get_deployment, list_assignments
-from kernex_client.api.device import download_bundle_as_device, heartbeat, report
-from kernex_client.api.devices import enrol_device, get_device, issue_device_token
+from kernex_client.api.device import download_bundle_as_device, heartbeat, issue_device_token, report
+from kernex_client.api.devices import enrol_device, get_device
 from kernex_client.models import (
     AssignmentState,
     BundleStatus,
@@ -29,7 +29,6 @@ from kernex_client.models import (
     DeviceStatus,
     DeviceTokenRequest,
     EnrolmentRequest,
-    EnrolmentRequestFacts,
     Health,
     Heartbeat,
     Login,
@@ -83,18 +82,19 @@ def main(url: str, setup_token: str) -> None:
 
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo).decode()
-    facts = EnrolmentRequestFacts.from_dict({"walk": walk, "cores": 4, "load": 0.5, "tpm": True, "slots": ["a", "b"]})
-    enrolled = enrol_device.sync_detailed(client=server, body=EnrolmentRequest(public, facts=facts))
+    facts = {"walk": walk, "cores": 4, "load": 0.5, "tpm": True, "slots": ["a", "b"]}
+    request = EnrolmentRequest.from_dict({"public_key": public, "facts": facts})
+    enrolled = enrol_device.sync_detailed(client=server, body=request)
     assert enrolled.status_code == 201, enrolled
     device = granted(enrolled.parsed)
     assert device.status == DeviceStatus.ACTIVE, device
-    assert device.facts.to_dict() == facts.to_dict(), device
+    assert device.facts.to_dict() == facts, device
 
     claims = {"iss": device.id, "sub": device.id, "aud": "kernex", "jti": walk, "exp": int(time.time()) + 60}
-    request = DeviceTokenRequest(
+    proof = DeviceTokenRequest(
         "urn:ietf:params:oauth:grant-type:jwt-bearer", jwt.encode(claims, key, algorithm="EdDSA")
     )
-    token = granted(issue_device_token.sync(client=server, body=request))
+    token = granted(issue_device_token.sync(client=server, body=proof))
     assert token.token_type == "Bearer" and token.expires_in > 0, token
     caller = AuthenticatedClient(url, token.access_token)
     idle = granted(heartbeat.sync(client=caller, body=Heartbeat()))

@@ -44,59 +44,12 @@ if ! installed node "${node_packages[@]}"; then
 fi
 export PATH="$tools/python/bin:$tools/node/node_modules/.bin:$PATH"
 
-# The document as it is makes clients that are incomplete or refuse true answers. Each step says what it works
-# around, and how often it had to: one that reports 0 is no longer needed and should go.
-document=$scratch/openapi.json
-python - "$here/../../docs/openapi.json" "$document" <<'PYTHON'
-import json, sys
-
-document = json.load(open(sys.argv[1]))
-schemas = document["components"]["schemas"]
-properties = [(name, key, of) for name, schema in schemas.items() for key, of in schema.get("properties", {}).items()]
-
-
-def around(what, count):
-    print(f"openapi.json: worked around {count}: {what}", file=sys.stderr)
-
-
-doubled = [of["allOf"] for _, _, of in properties if len(of.get("allOf", [])) == 2 and "$ref" not in of["allOf"][1]]
-for parts in doubled:
-    del parts[1]
-around("a reference joined by allOf with a schema that has nothing but a description", len(doubled))
-
-defaults = [of for _, _, of in properties if "default" in of and (of["default"] is None or "allOf" in of)]
-for of in defaults:
-    del of["default"]
-around("a default of null where null is not allowed, or on a reference", len(defaults))
-
-# Problem is the only schema whose absent properties are left out.
-absent = [
-    of
-    for name, key, of in properties
-    if name != "Problem" and key not in schemas[name].get("required", []) and not {"default", "nullable"} & of.keys()
-]
-for of in absent:
-    of["nullable"] = True
-around("a property that is answered as null and not said to be nullable", len(absent))
-
-errors = "errors" in schemas["Problem"]["required"]
-if errors:
-    schemas["Problem"]["required"].remove("errors")
-around("Problem.errors is required, but left out where it is empty", int(errors))
-
-later = 0
-if document["openapi"].startswith("3.0"):
-    later = ("summary" in document["info"]) + ("identifier" in document["info"]["license"])
-    document["info"].pop("summary", None)
-    document["info"]["license"].pop("identifier", None)
-around("a field of OpenAPI 3.1 in a document of 3.0", later)
-
-json.dump(document, open(sys.argv[2], "w"), indent=2)
-PYTHON
+document=$here/../../docs/openapi.json
 
 rm -rf "$scratch/python"
 mkdir "$scratch/python"
-openapi-python-client generate --path "$document" --meta none --output-path "$scratch/python/kernex_client" --fail-on-warning >/dev/null
+openapi-python-client generate --path "$document" --output-path "$scratch/python/kernex_client" \
+    --meta none --fail-on-warning >/dev/null
 PYTHONPATH=$scratch/python python "$here/walk.py" "$url" "$setup_token"
 echo "python: walked"
 
@@ -108,7 +61,7 @@ cp "$here/walk.ts" "$scratch/typescript/"
 echo '{"type": "module"}' >"$scratch/typescript/package.json"
 (
     cd "$scratch/typescript"
-    openapi-typescript "$document" --output kernex.d.ts >/dev/null 2>&1
+    openapi-typescript "$document" --output kernex.d.ts >types.log 2>&1 || { cat types.log >&2; exit 1; }
     tsc --noEmit --strict --target es2022 --module nodenext --types node walk.ts
     tsx walk.ts "$url" "$setup_token"
 )

@@ -34,8 +34,8 @@ const sha256 = (content: Uint8Array) => createHash("sha256").update(content).dig
 
 function assertion(deviceId: string, jti: string, key: KeyObject): string {
   const base64 = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
-  const exp = Math.floor(Date.now() / 1000) + 60;
-  const signed = `${base64({ alg: "EdDSA", typ: "JWT" })}.${base64({ iss: deviceId, sub: deviceId, aud: "kernex", jti, exp })}`;
+  const claims = { iss: deviceId, sub: deviceId, aud: "kernex", jti, exp: Math.floor(Date.now() / 1000) + 60 };
+  const signed = `${base64({ alg: "EdDSA", typ: "JWT" })}.${base64(claims)}`;
   return `${signed}.${sign(null, Buffer.from(signed), key).toString("base64url")}`;
 }
 

@@ -8,6 +8,7 @@ mod api {
     mod audit;
     mod authorization;
     mod bundles;
+    mod clients;
     mod commands;
     mod device_edit;
     mod device_list;

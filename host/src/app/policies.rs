@@ -152,6 +152,24 @@ impl Policies {
         Ok(Self { active: Arc::new(RwLock::new(Arc::new(active))) })
     }
 
+    /// Whether every active policy can be prepared; tells how many there are. Changes nothing.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: what would keep a server from starting.
+    pub async fn check(engine: &Engine, store: &Store) -> Result<usize, PolicyError> {
+        let revisions = store.active_policies().await?;
+        for revision in &revisions {
+            let (bytes, _) = plugin(revision)?;
+            prepare(engine, bytes, revision).await?;
+        }
+        for gate in [DecisionGate::Authorization, DecisionGate::Targeting, DecisionGate::Rollback] {
+            if !revisions.iter().any(|revision| revision.gate == gate) {
+                return Err(PolicyError::Missing(gate));
+            }
+        }
+        Ok(revisions.len())
+    }
+
     /// The authorization policy.
     #[must_use]
     pub fn authorization(&self) -> Arc<ActivePolicy> {

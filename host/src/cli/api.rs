@@ -138,6 +138,24 @@ impl Api {
         self.patiently(|| Ok(self.request(Method::POST, path, token)?.timeout(CALL_TIMEOUT).json(body))).await
     }
 
+    /// POST of something that must be done once, JSON in and out: what is sent again has the same key.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn post_once<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        let key = format!("{:032x}", rand::rng().random::<u128>());
+        let request = || {
+            let request = self.request(Method::POST, path, token)?.timeout(CALL_TIMEOUT);
+            Ok(request.header("idempotency-key", &key).json(body))
+        };
+        self.patiently(request).await
+    }
+
     /// Sends a request and makes an error of every answer that is none. Not tried again.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! Owns `device`: lists a server's devices, shows one and why it is as it is, and admits, blocks and retires them.
 
 use clap::Subcommand;
-use kernex_model::id::DeviceId;
+use kernex_model::id::{DeploymentId, DeviceId};
 use kernex_model::selector::Selector;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::CliError;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
         /// The device (dev_…)
         device: DeviceId,
     },
+    /// Say for each deployment under way why the device gets it, or does not
+    Explain(One),
     /// Admit devices that wait
     Admit(Several),
     /// Block devices: their tokens stop at once
@@ -97,6 +100,19 @@ pub(crate) struct Several {
     devices: Vec<DeviceId>,
 }
 
+#[derive(Deserialize)]
+struct Explained {
+    explanations: Vec<Explanation>,
+}
+
+#[derive(Deserialize)]
+struct Explanation {
+    deployment_id: DeploymentId,
+    name: String,
+    code: String,
+    message: String,
+}
+
 impl Command {
     pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
@@ -115,6 +131,18 @@ impl Command {
             }
             Self::Timeline { listing, device } => {
                 listing.print(&format!("/api/v1/devices/{device}/timeline"), &[], &TIMELINE).await
+            }
+            Self::Explain(one) => {
+                let path = format!("/api/v1/devices/{}/timeline?limit=1", one.device);
+                let timeline: Explained = one.server.operator().await?.get(&path).await?;
+                if timeline.explanations.is_empty() {
+                    println!("no deployment under way concerns the device");
+                }
+                for explanation in timeline.explanations {
+                    let Explanation { deployment_id, name, code, message } = explanation;
+                    println!("{deployment_id}  {name}: {message} ({code})");
+                }
+                Ok(())
             }
             Self::Admit(devices) => devices.each("admit").await,
             Self::Block(devices) => devices.each("block").await,

@@ -69,7 +69,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
         clock(&context),
         port(settings),
     ];
-    findings.extend(store(settings, &context).await);
+    findings.extend(store(settings).await);
     let mut table = Table::new();
     table.load_preset(NOTHING);
     for finding in &findings {
@@ -134,10 +134,10 @@ fn port(settings: &Settings) -> Finding {
     }
 }
 
-async fn store(settings: &Settings, context: &Context) -> Vec<Finding> {
+async fn store(settings: &Settings) -> Vec<Finding> {
     let exists = settings.store.url.is_some() || settings.data_dir().join("store").exists();
     if !exists {
-        return vec![odd("store", "there is none yet; the first start makes it"), plugins(None, context).await];
+        return vec![odd("store", "there is none yet; the first start makes it"), plugins(None).await];
     }
     let store = match host::open_store(settings).await {
         Ok(store) => store,
@@ -163,24 +163,24 @@ async fn store(settings: &Settings, context: &Context) -> Vec<Finding> {
     };
     let up_to_date = migrations.state == State::Good;
     let mut findings = vec![good("store", "it opens"), migrations];
-    findings.push(plugins(up_to_date.then_some(&store), context).await);
+    findings.push(plugins(up_to_date.then_some(&store)).await);
     if let Err(error) = store.close().await {
         findings.push(bad("store", format!("it does not close in order: {error}")));
     }
     findings
 }
 
-/// Whether the active policies, or the bundled ones where there is no database yet, can be prepared.
-async fn plugins(store: Option<&kernex_store::Store>, context: &Context) -> Finding {
+/// Whether the active policies can be prepared.
+async fn plugins(store: Option<&kernex_store::Store>) -> Finding {
     let Some(store) = store else {
         return odd("policies", "they are loaded by the first start");
     };
     let loaded = match host::engine() {
         Err(error) => return bad("policies", error.to_string()),
-        Ok(engine) => Policies::load(&engine, store, context).await,
+        Ok(engine) => Policies::check(&engine, store).await,
     };
     match loaded {
-        Ok(policies) => good("policies", format!("{} are ready", policies.revisions().len())),
+        Ok(count) => good("policies", format!("{count} are ready")),
         Err(error) => bad("policies", format!("{error}; `kernex policy restore` brings the bundled one back")),
     }
 }

@@ -117,13 +117,13 @@ impl Operator {
         self.api.get(path, Some(&self.token)).await
     }
 
-    /// POST.
+    /// POST, done once however often it has to be sent.
     pub(crate) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.api.post(path, Some(&self.token), body).await
+        self.api.post_once(path, Some(&self.token), body).await
     }
 }
 

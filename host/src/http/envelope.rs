@@ -79,7 +79,9 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
             span.in_scope(|| tracing::error!(request.id = %id, path = target.path(), status, "call failed"));
         }
         let headers = response.headers_mut();
-        if let Some(parent) = telemetry::trace_parent(&span) {
+        if self.app.settings.trace_ratio.is_some()
+            && let Some(parent) = telemetry::trace_parent(&span)
+        {
             headers.insert(TRACE_PARENT, parent);
         }
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
@@ -130,20 +132,27 @@ impl<E: Endpoint + 'static> Envelope<E> {
         if !streams {
             limit_body(&mut request).await?;
         }
+        if request.uri().path() == HEARTBEAT {
+            // Answered from memory, and what it may wait for has a time-out of its own: nothing is lost where it
+            // ends in its middle, because its changes are written by a worker.
+            let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+            return call.await.unwrap_or_else(|_| Err(panicked())).map(IntoResponse::into_response);
+        }
         let ticket = match idempotency::begin(&self.app, id, &mut request, streams).await? {
             Begun::Run(ticket) => ticket,
             Begun::Replay(response) => return Ok(response),
         };
-        let stoppable = stoppable(request.method(), request.uri().path());
+        let stoppable = stoppable(request.method());
         let inner = self.inner.clone();
         let span = span.clone();
-        let call = async move {
+        // Boxed, because it is moved into what watches over it.
+        let call = Box::pin(async move {
             let answer = inner.call(request).await.map(IntoResponse::into_response);
             match ticket {
                 Some(ticket) => Box::pin(ticket.end(answer)).await,
                 None => answer,
             }
-        };
+        });
         let finished = async move {
             if stoppable {
                 return AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
@@ -170,10 +179,9 @@ impl<E: Endpoint + 'static> Envelope<E> {
     }
 }
 
-/// Whether nothing is lost where the call ends in its middle: reads, and heartbeats, whose changes are written
-/// by a worker of its own.
-fn stoppable(method: &Method, path: &str) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || path == HEARTBEAT
+/// Whether nothing is lost where the call ends in its middle.
+fn stoppable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn panicked() -> poem::Error {

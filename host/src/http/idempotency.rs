@@ -25,6 +25,8 @@ pub const MAX_KEY_BYTES: usize = 255;
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Operations whose answer holds a secret, which is not written down.
 const SECRET: [&str; 2] = ["create_api_key", "invite_user"];
+/// Paths that make tokens and nothing else: sending them again makes others, and does no harm.
+const TOKENS: [&str; 3] = ["/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/device/token"];
 /// Headers of an answer that are kept.
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG];
 
@@ -54,7 +56,7 @@ struct Answer {
 
 /// Claims the key of a call, if it has one. `streams`: its body is not read here.
 pub(super) async fn begin(app: &Arc<App>, id: RequestId, request: &mut Request, streams: bool) -> poem::Result<Begun> {
-    if *request.method() != Method::POST {
+    if *request.method() != Method::POST || TOKENS.contains(&request.uri().path()) {
         return Ok(Begun::Run(None));
     }
     let Some(key) = request.headers().get(&IDEMPOTENCY_KEY) else { return Ok(Begun::Run(None)) };
@@ -67,7 +69,7 @@ pub(super) async fn begin(app: &Arc<App>, id: RequestId, request: &mut Request, 
         // The call itself will say what is wrong with the credentials.
         return Ok(Begun::Run(None));
     };
-    let fingerprint = fingerprint(request, streams).await?;
+    let fingerprint = fingerprint(request, &key, streams).await?;
     match app.claim_key(&caller, &key, fingerprint).await.map_err(Problem::from)? {
         Claim::Runs(name) => Ok(Begun::Run(Some(Ticket { app: app.clone(), name }))),
         Claim::Answered(text) => replay(&text).map(Begun::Replay),
@@ -88,7 +90,9 @@ async fn caller(app: &App, id: RequestId, request: &Request) -> Option<Caller> {
 }
 
 /// Two calls are the same where their target and body are; of a body that streams, what is announced.
-async fn fingerprint(request: &mut Request, streams: bool) -> poem::Result<Digest> {
+///
+/// The key is part of it: a body may hold a password, whose digest alone could be guessed from.
+async fn fingerprint(request: &mut Request, key: &str, streams: bool) -> poem::Result<Digest> {
     let target = request.uri().to_string();
     let body = if streams {
         let said = [header::CONTENT_LENGTH, header::CONTENT_TYPE, HeaderName::from_static("repr-digest")];
@@ -99,7 +103,7 @@ async fn fingerprint(request: &mut Request, streams: bool) -> poem::Result<Diges
         request.set_body(Body::from_bytes(bytes.clone()));
         bytes.to_vec()
     };
-    Ok(Digest::of_parts(&[target.as_bytes(), &body]))
+    Ok(Digest::of_parts(&[key.as_bytes(), target.as_bytes(), &body]))
 }
 
 fn replay(text: &str) -> poem::Result<Response> {

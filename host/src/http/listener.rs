@@ -11,9 +11,12 @@ use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// Connections at the same time; more wait until one ends.
 pub const MAX_CONNECTIONS: usize = 50_000;
+/// A connection on which nothing moves for so long is closed.
+pub const IDLE: Duration = Duration::from_secs(120);
 /// How long a request may come slowly.
 pub const SLOW_START: Duration = Duration::from_secs(30);
 /// After that, bytes that must have come in a second, on average.
@@ -44,7 +47,12 @@ impl<A: Acceptor> Acceptor for Limited<A> {
     async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         let permit = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (io, local, remote, scheme) = self.inner.accept().await?;
-        Ok((Connection { io, pace: Pace::default(), _permit: Some(permit) }, local, remote, scheme))
+        Ok((
+            Connection { io, pace: Pace::default(), quiet: Quiet::new(), _permit: Some(permit) },
+            local,
+            remote,
+            scheme,
+        ))
     }
 }
 
@@ -70,11 +78,41 @@ impl Pace {
     }
 }
 
-/// A connection that counts, and that ends where its requests come too slowly.
+/// Notices that nothing moves. Its timer is set once in [`IDLE`], not with every byte.
+#[derive(Debug)]
+struct Quiet {
+    since: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Quiet {
+    fn new() -> Self {
+        Self { since: Instant::now(), alarm: Box::pin(tokio::time::sleep(IDLE)) }
+    }
+
+    /// Whether nothing has moved for too long; else the task is woken when that may be so.
+    fn too_long(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            let end = self.since + IDLE;
+            if Instant::now() >= end {
+                return true;
+            }
+            self.alarm.as_mut().reset(end.into());
+        }
+        false
+    }
+}
+
+fn too_quiet() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "nothing moves on the connection")
+}
+
+/// A connection that counts, and that ends where its requests come too slowly or nothing moves.
 #[derive(Debug)]
 pub struct Connection<T> {
     io: T,
     pace: Pace,
+    quiet: Quiet,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -82,10 +120,28 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        let came = buf.filled().len() - before;
-        if came > 0 && !self.pace.came(came, Instant::now()) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request comes too slowly")));
+        if polled.is_pending() {
+            return if self.quiet.too_long(cx) { Poll::Ready(Err(too_quiet())) } else { polled };
         }
+        let came = buf.filled().len() - before;
+        if came > 0 {
+            let now = Instant::now();
+            self.quiet.since = now;
+            if !self.pace.came(came, now) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request comes too slowly")));
+            }
+        }
+        polled
+    }
+}
+
+impl<T> Connection<T> {
+    /// A client that does not read what it asked for is as idle as one that asks for nothing.
+    fn wrote(&mut self, polled: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if polled.is_pending() {
+            return if self.quiet.too_long(cx) { Poll::Ready(Err(too_quiet())) } else { polled };
+        }
+        self.quiet.since = Instant::now();
         polled
     }
 }
@@ -93,7 +149,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.pace.answered();
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(polled, cx)
     }
 
     fn poll_write_vectored(
@@ -102,7 +159,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.pace.answered();
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -149,7 +207,7 @@ mod tests {
     async fn what_goes_through_is_unchanged() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = Connection { io: server, pace: Pace::default(), _permit: None };
+        let mut server = Connection { io: server, pace: Pace::default(), quiet: Quiet::new(), _permit: None };
         client.write_all(b"ping").await.expect("written");
         let mut bytes = [0; 4];
         server.read_exact(&mut bytes).await.expect("read");

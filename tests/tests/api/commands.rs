@@ -53,6 +53,8 @@ fn an_operator_runs_the_fleet_from_the_terminal() {
             serde_json::from_str(&done(terminal(&format!("device show {}", waiting[0])).await)).expect("JSON");
         assert_eq!(shown["status"], "active");
         assert!(done(terminal(&format!("device timeline {}", waiting[0])).await).contains("admitted"));
+        let why = done(terminal(&format!("device explain {}", waiting[0])).await);
+        assert!(why.contains("no deployment under way"), "{why}");
         let audit = done(terminal("audit list --action device:admit").await);
         assert_eq!(audit.matches("device:admit").count(), 2, "{audit}");
         assert!(done(terminal("policy list").await).contains("guardian"));
