@@ -53,6 +53,8 @@ fn kernex(criterion: &mut Criterion) {
         assert_eq!(run.outcome.as_deref(), Ok(&[AuthorizationDecision::Allow][..]));
     };
     criterion.bench_function("decision/kernex, fresh sandbox", |bench| bench.iter(|| decide(&policy)));
+    let reused = policy.reusing_instances();
+    criterion.bench_function("decision/kernex, reused instance", |bench| bench.iter(|| decide(&reused)));
     let roles: Vec<String> = ROLES.map(|(role, _)| role.to_owned()).into();
     let batch: Vec<AuthorizationRequest> = (0..10)
         .map(|_| AuthorizationRequest {

@@ -7,4 +7,5 @@ mod engine {
     mod faults;
     mod loading;
     mod questions;
+    mod reuse;
 }

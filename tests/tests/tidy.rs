@@ -86,5 +86,11 @@ fn links_in_documents_lead_somewhere() {
         let text = std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         complaints.extend(links::broken(name, &text, |target| root().join(target).exists()));
     }
+    let chapters = sources(&["docs"], "md");
+    assert!(chapters.len() > 5, "the book has chapters");
+    for chapter in &chapters {
+        let folder = root().join(&chapter.path).parent().expect("a file is in a folder").to_owned();
+        complaints.extend(links::broken(&chapter.path, &chapter.text, |target| folder.join(target).exists()));
+    }
     assert_tidy(&complaints);
 }

@@ -2,7 +2,7 @@
 //!
 //! This is the only crate that knows WebAssembly. A plugin is compiled once per [`Policy`]: its
 //! settings are given to it, the configured instance is snapshotted, and every decision starts a
-//! fresh instance of that snapshot. Whatever a plugin does wrong comes back as a
+//! fresh instance of that snapshot, unless the policy asks for instances that answer more than once. Whatever a plugin does wrong comes back as a
 //! [`Fault`](kernex_model::policy::Fault), never as an error or a panic.
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ mod fault;
 mod inspect;
 mod limits;
 mod policy;
+mod pool;
 mod prepare;
 mod run;
 mod sandbox;

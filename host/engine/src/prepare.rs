@@ -69,7 +69,7 @@ impl Engine {
                 compiled
             }
         };
-        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled }))
+        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None }))
     }
 
     fn compiled(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Compiled, PrepareError> {

@@ -30,6 +30,11 @@ impl Sandbox {
         }
     }
 
+    /// Makes ready for another call: nothing of the last one is left on this side.
+    pub(crate) fn begin(&mut self, facts: &[Fact]) {
+        *self = Self::new(self.memory_bytes, facts);
+    }
+
     /// Looks a fact up and remembers that it was read.
     pub(crate) fn read_fact(&mut self, name: &str) -> Option<&Fact> {
         let fact = self.facts.iter().find(|fact| fact.name == name)?;

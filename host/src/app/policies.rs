@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kernex_engine::{Engine, Policy};
 use kernex_model::action::Action;
 use kernex_model::digest::Digest;
-use kernex_model::document::PolicyRevision;
+use kernex_model::document::{Instances, PolicyRevision};
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::Gate;
@@ -46,6 +46,8 @@ struct Document {
     name: PolicyName,
     gate: DecisionGate,
     plugin: String,
+    #[serde(default)]
+    instances: Instances,
     #[serde(default)]
     settings: serde_json::Map<String, serde_json::Value>,
 }
@@ -218,6 +220,7 @@ fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<P
         plugin_digest: Digest::of(b""),
         settings_digest: Digest::of(settings.to_string().as_bytes()),
         settings: Any(settings),
+        instances: document.instances,
         active: true,
         created_by: Principal::System,
         created_at: context.now(),
@@ -271,8 +274,12 @@ async fn prepare(engine: &Engine, bytes: &'static [u8], revision: &PolicyRevisio
     let engine = engine.clone();
     let settings = revision.settings.0.to_string();
     let failed = |reason: String| PolicyError::Prepare { policy: revision.name.clone(), reason };
-    tokio::task::spawn_blocking(move || engine.prepare(bytes, gate, &settings))
+    let policy = tokio::task::spawn_blocking(move || engine.prepare(bytes, gate, &settings))
         .await
         .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(match revision.instances {
+        Instances::Fresh => policy,
+        Instances::Reused => policy.reusing_instances(),
+    })
 }

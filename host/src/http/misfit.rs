@@ -271,7 +271,7 @@ mod tests {
             (
                 json!({"username": "-", "password": "correct horse battery"}),
                 "/username",
-                "must match ^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+                "must match ^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$",
             ),
             (
                 json!({"username": "ada", "password": "correct horse battery", "inner": {"limit": "x"}}),

@@ -42,6 +42,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     5 "0005_extend_deployments",
     6 "0006_create_assertion",
     7 "0007_create_idempotency",
+    8 "0008_extend_policy",
 ];
 
 #[cfg(test)]
