@@ -1,6 +1,6 @@
 //! Owns assignments: one device's part in one deployment, and every step that it can take.
 
-mod state;
+mod standing;
 
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::id::{AssignmentId, BundleId, DeploymentId, DeviceId};
 use crate::report::{Report, ReportState, ReportedError};
 use crate::time::Timestamp;
 
-pub use state::AssignmentState;
+pub use standing::AssignmentState;
 
 /// One device's part in one deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
