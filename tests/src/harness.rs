@@ -20,6 +20,7 @@ mod process;
 mod runtime;
 mod server;
 mod site;
+mod tool;
 mod wait;
 
 pub use answer::Answer;
@@ -31,4 +32,5 @@ pub use process::{ProcessOptions, ServerProcess};
 pub use runtime::run;
 pub use server::TestServer;
 pub use site::{Account, PASSWORD, Site};
+pub use tool::tool;
 pub use wait::{eventually, eventually_within};

@@ -16,6 +16,7 @@ mod api {
     mod downloads;
     mod enrolment;
     mod errors;
+    mod fuzz;
     mod heartbeats;
     mod idempotency;
     mod login;

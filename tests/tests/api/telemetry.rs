@@ -3,12 +3,11 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kernex_tests::harness::{ProcessOptions, ServerProcess, TestServer, eventually_within, run};
+use kernex_tests::harness::{ProcessOptions, ServerProcess, TestServer, eventually_within, run, tool};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
@@ -16,15 +15,6 @@ use tokio::process::Child;
 /// How long a collector may take to show what it got.
 const PATIENCE: Duration = Duration::from_secs(40);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-
-/// A program that `make test` has put beside the build.
-fn tool(name: &str) -> PathBuf {
-    let home = || std::env::var("HOME").map(|home| format!("{home}/.cache/kernex/tools"));
-    let tools = std::env::var("KERNEX_TOOLS").or_else(|_| home()).expect("a home directory");
-    let path = PathBuf::from(tools).join(name);
-    assert!(path.is_file(), "{} is missing: run `.ci/setup {name}`, as `make test` does", path.display());
-    path
-}
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
