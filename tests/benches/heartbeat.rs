@@ -6,9 +6,9 @@
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use kernex_tests::harness::{ProcessOptions, ServerProcess, TestDevice, run};
+use kernex_tests::harness::{ProcessOptions, ServerProcess, TestDevice, run, tool};
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService};
@@ -30,6 +30,10 @@ const SECONDS: u32 = 5;
 const ROUNDS: usize = 3;
 /// What a device says.
 const BODY: &str = r#"{"health":"healthy"}"#;
+/// The share of requests that are traced, where telemetry is on.
+const TRACED: f64 = 0.01;
+/// With telemetry on, the server must keep at least this share of its rate.
+const TOLD_GOAL: f64 = 0.9;
 /// The server must answer at least this share of the bare handler's requests.
 const GOAL: f64 = 0.5;
 
@@ -69,6 +73,62 @@ async fn bare() -> String {
     format!("http://{address}")
 }
 
+/// What is measured.
+struct Contender {
+    name: &'static str,
+    address: String,
+    script: PathBuf,
+    /// Kept running.
+    _server: Option<ServerProcess>,
+}
+
+impl Contender {
+    /// The bare handler, with the same requests as another's: it looks at no token.
+    async fn bare(other: &Self) -> Self {
+        let script = other.script.clone();
+        Self { name: "bare poem-openapi handler", address: bare().await, script, _server: None }
+    }
+
+    async fn server(name: &'static str, options: ProcessOptions, directory: &Path) -> Self {
+        let server = ServerProcess::start(options).await;
+        let devices = devices(&server).await;
+        devices[0].heartbeat(json!({"health": "healthy"})).await.expect(200);
+        let tokens: Vec<String> = devices.iter().map(|device| device.client.token().to_owned()).collect();
+        let script = script(directory, name, &tokens);
+        Self { name, address: server.base(), script, _server: Some(server) }
+    }
+}
+
+/// A collector that takes everything in and throws it away.
+struct Collector {
+    port: u16,
+    process: std::process::Child,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        drop(listener);
+        let process = Command::new(tool("rotel"))
+            .args(["start", "--exporter", "blackhole", "--otlp-http-endpoint", "127.0.0.1:0"])
+            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("rotel runs");
+        Self { port, process }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 async fn devices(server: &ServerProcess) -> Vec<TestDevice> {
     let mut devices = Vec::with_capacity(DEVICES);
     for _ in 0..DEVICES {
@@ -78,10 +138,10 @@ async fn devices(server: &ServerProcess) -> Vec<TestDevice> {
 }
 
 /// A script for wrk: the devices' requests in turn, made beforehand.
-fn script(directory: &Path, devices: &[TestDevice]) -> PathBuf {
-    let path = directory.join("heartbeat.lua");
+fn script(directory: &Path, name: &str, tokens: &[String]) -> PathBuf {
+    let path = directory.join(format!("{name}.lua"));
     let mut file = std::fs::File::create(&path).expect("a file for the script");
-    let tokens: Vec<String> = devices.iter().map(|device| format!("{:?}", device.client.token())).collect();
+    let tokens: Vec<String> = tokens.iter().map(|token| format!("{token:?}")).collect();
     let tokens = tokens.join(",\n");
     let body = format!("{BODY:?}");
     write!(
@@ -139,25 +199,37 @@ fn main() {
     let connections = numbers.get(1).copied().unwrap_or(CONNECTIONS);
     run(async move {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let bare = bare().await;
-        let server = ServerProcess::start(ProcessOptions::new().set("admission", "automatic")).await;
-        let devices = devices(&server).await;
-        devices[0].heartbeat(json!({"health": "healthy"})).await.expect(200);
-        let script = script(directory.path(), &devices);
-        let rate = async |address: String| {
-            let script = script.clone();
-            let measuring = tokio::task::spawn_blocking(move || measure(&address, &script, seconds, connections));
-            measuring.await.expect("the measurement ends")
-        };
-        let (mut bares, mut ours) = (Vec::new(), Vec::new());
+        let collector = Collector::start();
+        let options = || ProcessOptions::new().set("admission", "automatic");
+        let telling = options()
+            .set("telemetry.otlp_endpoint", format!("http://127.0.0.1:{}", collector.port))
+            .set("telemetry.sample_ratio", TRACED);
+        let kernex = Contender::server("kernex", options(), directory.path()).await;
+        let contenders = [
+            Contender::bare(&kernex).await,
+            kernex,
+            Contender::server("kernex, telemetry on", telling, directory.path()).await,
+        ];
+        let mut rates = vec![Vec::new(); contenders.len()];
         for round in 1..=ROUNDS {
-            bares.push(rate(bare.clone()).await);
-            ours.push(rate(server.base()).await);
-            println!("round {round}: bare handler {:.0}/s, kernex {:.0}/s", bares[round - 1], ours[round - 1]);
+            for (contender, rates) in contenders.iter().zip(&mut rates) {
+                let (address, script) = (contender.address.clone(), contender.script.clone());
+                let measuring = tokio::task::spawn_blocking(move || measure(&address, &script, seconds, connections));
+                let rate = measuring.await.expect("the measurement ends");
+                println!("round {round}: {} {rate:.0}/s", contender.name);
+                rates.push(rate);
+            }
         }
-        let (bare, kernex) = (median(bares), median(ours));
         println!("heartbeats, median of {ROUNDS} x {seconds} s with {connections} connections and {DEVICES} devices:");
-        println!("  bare poem-openapi handler {bare:>8.0}/s");
-        println!("  kernex                    {kernex:>8.0}/s   {:.2} of it (goal: {GOAL})", kernex / bare);
+        let medians: Vec<f64> = rates.into_iter().map(median).collect();
+        println!("  {:<24} {:>8.0}/s", contenders[0].name, medians[0]);
+        println!(
+            "  {:<24} {:>8.0}/s   {:.2} of it (goal: {GOAL})",
+            contenders[1].name,
+            medians[1],
+            medians[1] / medians[0]
+        );
+        let told = medians[2] / medians[1];
+        println!("  {:<24} {:>8.0}/s   {told:.2} of that without (goal: {TOLD_GOAL})", contenders[2].name, medians[2]);
     });
 }
