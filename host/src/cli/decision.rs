@@ -7,7 +7,7 @@ use super::CliError;
 use super::listing::{Column, Listing};
 use super::operator::Server;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("at", "/at"),
     ("gate", "/gate"),
     ("policy", "/policy"),
@@ -15,6 +15,7 @@ const COLUMNS: [Column; 8] = [
     ("subject", "/subject"),
     ("question", "/question"),
     ("why", "/message"),
+    ("code", "/code"),
     ("id", "/id"),
 ];
 
