@@ -34,7 +34,7 @@ lint: setup
 # crates, which are not, are optimised for this. The heartbeat bench drives the real server with wrk.
 OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests,--config profile.dev.package.$(crate).opt-level=3)
 bench:
-	@.ci/setup wrk rotel
+	@.ci/setup wrk venv rotel
 	cargo build --workspace --locked $(OPTIMISED)
 	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench decision --bench heartbeat --bench scale
 
