@@ -22,7 +22,7 @@ run: setup
 # The tests also start the real binary, so it is built first. Two programs look at
 # its telemetry, and clients are generated in Python and TypeScript.
 test:
-	@.ci/setup venv promtool rotel schemathesis node npm java
+	@.ci/setup node npm java venv chromium promtool rotel schemathesis puppeteer
 	cargo build --workspace --locked
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 

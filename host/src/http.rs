@@ -79,11 +79,12 @@ pub fn openapi(app: &Arc<App>) -> String {
 /// The whole HTTP side of the server.
 pub fn endpoint(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
     let service = service(app);
-    let document = document::complete(&service.spec());
+    let derived = service.spec();
+    let document = document::complete(&derived);
     // Our own text a line above; were it no JSON, only `Allow` would be poorer.
     let allowed = allowed::AllowedMethods::from_document(&serde_json::from_str(&document).unwrap_or_default());
     // poem-openapi's page carries its script, style and the document itself: nothing comes from elsewhere.
-    let docs = service.swagger_ui_html();
+    let docs = service.swagger_ui_html().replace(&derived, &document);
     let site = Site { service: service.into_endpoint(), document: document.into(), docs: docs.into() };
     envelope::Envelope::new(site, app.clone(), allowed)
 }

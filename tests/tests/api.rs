@@ -22,6 +22,7 @@ mod api {
     mod login;
     mod memory;
     mod operations;
+    mod page;
     mod process;
     mod refresh;
     mod scope;

@@ -18,6 +18,22 @@ const CREATING: [&str; 10] = [
     "create_deployment",
 ];
 
+/// Areas in the order in which a newcomer needs them; others come after.
+const TAGS: [&str; 12] = [
+    "Auth",
+    "Users",
+    "API keys",
+    "Devices",
+    "Device",
+    "Bundles",
+    "Configs",
+    "Deployments",
+    "Policies",
+    "Decisions",
+    "Audit",
+    "Operating",
+];
+
 /// The document with what every creating operation takes, and with what may be `null`.
 #[must_use]
 pub(super) fn complete(derived: &str) -> String {
@@ -27,6 +43,10 @@ pub(super) fn complete(derived: &str) -> String {
     let methods = paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut);
     for operation in methods.flat_map(|methods| methods.values_mut()).filter_map(Value::as_object_mut) {
         complete_operation(operation);
+    }
+    if let Some(tags) = document.get_mut("tags").and_then(Value::as_array_mut) {
+        let place = |tag: &Value| TAGS.iter().position(|name| tag["name"] == *name).unwrap_or(TAGS.len());
+        tags.sort_by_key(place);
     }
     let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
     for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
