@@ -1,4 +1,4 @@
-//! A prepared policy: asks its plugin, in a fresh instance for every call.
+//! A prepared policy: asks its plugin, in a fresh instance for every call, or in one that answers some hundred.
 
 use std::sync::Arc;
 use std::time::Instant;
