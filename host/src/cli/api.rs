@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use kernex_client::Bearer;
+use kernex_client::types::Problem;
 use rand::Rng;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +70,23 @@ pub(crate) struct Api {
     attempts: u32,
 }
 
+impl From<kernex_client::Error<Problem>> for ApiError {
+    fn from(error: kernex_client::Error<Problem>) -> Self {
+        match error {
+            kernex_client::Error::ErrorResponse(refusal) => {
+                let retry_after = retry_after(refusal.headers());
+                let problem = refusal.into_inner();
+                let fields = problem.errors.into_iter().flatten();
+                let detail = fields
+                    .fold(problem.detail, |detail, field| format!("{detail}; {}: {}", field.pointer, field.detail));
+                Self::Problem { status: problem.status, code: problem.code, detail, retry_after }
+            }
+            kernex_client::Error::CommunicationError(error) => Self::Transport(chain(&error)),
+            error => Self::Unreadable(chain(&error)),
+        }
+    }
+}
+
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct ProblemDocument {
@@ -100,6 +120,11 @@ impl Api {
         Ok(Self { http, base, attempts: attempts.max(1) })
     }
 
+    /// The generated client of the same server, over the same connections, for a caller.
+    pub(crate) fn client(&self, bearer: Bearer) -> kernex_client::Client {
+        kernex_client::Client::new_with_client(self.base.as_str().trim_end_matches('/'), self.http.clone(), bearer)
+    }
+
     /// A request for a path on the server, such as `/api/v1/devices`.
     ///
     /// # Errors
@@ -122,7 +147,7 @@ impl Api {
     /// # Errors
     /// [`ApiError`].
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> Result<T, ApiError> {
-        self.patiently(|| Ok(self.request(Method::GET, path, token)?.timeout(CALL_TIMEOUT))).await
+        self.patiently(|| async { decode(self.send(self.request(Method::GET, path, token)?).await?).await }).await
     }
 
     /// POST, JSON in and out.
@@ -135,7 +160,8 @@ impl Api {
         token: Option<&str>,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.patiently(|| Ok(self.request(Method::POST, path, token)?.timeout(CALL_TIMEOUT).json(body))).await
+        self.patiently(|| async { decode(self.send(self.request(Method::POST, path, token)?.json(body)).await?).await })
+            .await
     }
 
     /// POST of something that must be done once, JSON in and out: what is sent again has the same key.
@@ -149,11 +175,11 @@ impl Api {
         body: &B,
     ) -> Result<T, ApiError> {
         let key = format!("{:032x}", rand::rng().random::<u128>());
-        let request = || {
-            let request = self.request(Method::POST, path, token)?.timeout(CALL_TIMEOUT);
-            Ok(request.header("idempotency-key", &key).json(body))
-        };
-        self.patiently(request).await
+        self.patiently(|| async {
+            let request = self.request(Method::POST, path, token)?;
+            decode(self.send(request.header("idempotency-key", &key).json(body)).await?).await
+        })
+        .await
     }
 
     /// Sends a request and makes an error of every answer that is none. Not tried again.
@@ -165,18 +191,20 @@ impl Api {
         if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
     }
 
-    async fn patiently<T, F>(&self, request: F) -> Result<T, ApiError>
+    /// Makes a call again where it met a busy or absent server.
+    ///
+    /// # Errors
+    /// [`ApiError`], of the last attempt.
+    pub(crate) async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, ApiError>
     where
-        T: DeserializeOwned,
-        F: Fn() -> Result<RequestBuilder, ApiError>,
+        F: Future<Output = Result<T, ApiError>>,
     {
         let mut attempt = 1;
         loop {
-            let error = match self.send(request()?).await {
-                Ok(response) => match decode(response).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                },
+            let limited = tokio::time::timeout(CALL_TIMEOUT, call());
+            let ended = limited.await.unwrap_or_else(|_| Err(ApiError::Transport("no answer in time".to_owned())));
+            let error = match ended {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let Some(wait) = error.passing().filter(|_| attempt < self.attempts) else { return Err(error) };
@@ -201,11 +229,7 @@ async fn decode<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> 
 
 async fn problem(response: Response) -> ApiError {
     let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     let body = response.bytes().await.unwrap_or_default();
     let document: ProblemDocument = serde_json::from_slice(&body).unwrap_or_else(|_| ProblemDocument {
         detail: String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BYTES)]).into_owned(),
@@ -216,6 +240,11 @@ async fn problem(response: Response) -> ApiError {
         detail.push_str(&format!("; {}: {}", field.pointer, field.detail));
     }
     ApiError::Problem { status: status.as_u16(), code: document.code, detail, retry_after }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// reqwest's own text leaves out the reason; its sources have it.

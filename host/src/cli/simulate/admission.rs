@@ -1,8 +1,10 @@
 //! Owns how an operator lets simulated devices in: their keys admitted beforehand, with labels.
 
+use kernex_client::Bearer;
+use kernex_client::types::{Device, PreauthorizationRequest};
 use reqwest::StatusCode;
 
-use super::protocol::{self, Enrolled};
+use super::protocol;
 use super::{ATTEMPTS, Simulate, World};
 use crate::cli::api::Api;
 use crate::cli::credentials::Credentials;
@@ -25,27 +27,26 @@ pub(crate) async fn operator(options: &Simulate) -> Result<Option<Operator>, Cli
 
 /// Lets the key of one device in, with its labels. `None` where the key is known already: enrolment will
 /// tell which device it is.
-pub(crate) async fn preauthorize(
-    world: &World,
-    operator: &Operator,
-    number: u32,
-) -> Result<Option<Enrolled>, ApiError> {
-    let key = world.roster.recall(number).key().map_err(|error| ApiError::Unreadable(error.to_string()))?;
-    let body = serde_json::json!({
-        "public_key": protocol::public_key(&key)?,
-        "name": format!("simulated {number}"),
-        "labels": labels(number),
-    });
+pub(crate) async fn preauthorize(world: &World, operator: &Operator, number: u32) -> Result<Option<Device>, ApiError> {
+    let unreadable = |error: &dyn std::error::Error| ApiError::Unreadable(error.to_string());
+    let key = world.roster.recall(number).key().map_err(|error| unreadable(&error))?;
+    let body = PreauthorizationRequest {
+        public_key: protocol::public_key(&key)?,
+        name: Some(format!("simulated {number}")),
+        labels: Some(labels(number).map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+    };
+    let client = world.api.client(Bearer::new(operator.token()).map_err(|error| unreadable(&error))?);
+    // The same key is the same device, so a call that is made again needs no key of its own.
     let _permit = world.permit().await;
-    match operator.post("/api/v1/devices/preauthorize", &body).await {
-        Ok(enrolled) => Ok(Some(enrolled)),
+    match world.api.patiently(|| async { Ok(client.preauthorize_device(None, &body).await?.into_inner()) }).await {
+        Ok(admitted) => Ok(Some(admitted)),
         Err(error) if error.is(StatusCode::CONFLICT) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// One device in twenty is on the beta channel.
-fn labels(number: u32) -> serde_json::Value {
+fn labels(number: u32) -> [(&'static str, &'static str); 3] {
     let channel = if number % 20 == 7 { "beta" } else { "stable" };
-    serde_json::json!({ "channel": channel, "site": SITES[number as usize % SITES.len()], "simulated": "true" })
+    [("channel", channel), ("site", SITES[number as usize % SITES.len()]), ("simulated", "true")]
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use kernex_model::device::{DeviceStatus, Health};
-use kernex_model::id::DeviceId;
+use kernex_client::types::{Device as Enrolled, DeviceStatus, Health, Heartbeat, HeartbeatFactsValue};
 use reqwest::StatusCode;
 
-use super::protocol::{self, Beat, Enrolled, Token};
+use super::protocol::{self, Session};
 use super::tally::Phase;
 use super::{World, about, admission, work};
 use crate::cli::ApiError;
@@ -27,7 +26,8 @@ pub(crate) struct Device<'w> {
     pub(crate) number: u32,
     key: SigningKey,
     phase: Phase,
-    facts: Option<serde_json::Value>,
+    /// Whether the server has been told its facts.
+    facts_told: bool,
 }
 
 /// Lives until it is dropped.
@@ -38,7 +38,7 @@ pub(crate) async fn live(world: &World, number: u32) {
         Err(error) => return world.tally.trouble(format!("device {number} has no key: {error}")),
     };
     world.tally.runs(None, Some(memory.running.as_ref().map_or("nothing", |running| running.version.as_str())));
-    let mut device = Device { world, number, key, phase: Phase::Waiting, facts: Some(protocol::facts(number)) };
+    let mut device = Device { world, number, key, phase: Phase::Waiting, facts_told: false };
     // A device that was here before goes on; only where its token is refused it enrols again.
     let mut known = memory.id;
     loop {
@@ -46,7 +46,7 @@ pub(crate) async fn live(world: &World, number: u32) {
             Some(id) => id,
             None => device.admitted().await,
         };
-        let lost = device.serve(id).await;
+        let lost = device.serve(&id).await;
         world.tally.trouble(lost.to_string());
         device.enter(Phase::Waiting);
         tokio::time::sleep(about(RECOVERY_S)).await;
@@ -64,11 +64,11 @@ impl Device<'_> {
 
     /// Enrols and waits until the device is active. Enrolling again is how it asks: the same key gives
     /// the same device.
-    async fn admitted(&mut self) -> DeviceId {
+    async fn admitted(&mut self) -> String {
         loop {
             let wait = match self.enrol().await {
                 Ok(enrolled) => {
-                    self.world.roster.remember(self.number, |memory| memory.become_device(enrolled.id));
+                    self.world.roster.remember(self.number, |memory| memory.become_device(&enrolled.id));
                     if enrolled.status == DeviceStatus::Active {
                         return enrolled.id;
                     }
@@ -93,12 +93,12 @@ impl Device<'_> {
     }
 
     /// Beats and obeys, for as long as the server knows the device.
-    async fn serve(&mut self, id: DeviceId) -> ApiError {
-        let mut token: Option<Token> = None;
+    async fn serve(&mut self, id: &str) -> ApiError {
+        let mut session: Option<Session> = None;
         loop {
-            let good = match token.take().filter(Token::is_fresh) {
+            let good = match session.take().filter(Session::is_fresh) {
                 Some(good) => good,
-                None => match protocol::token(self.world, id, &self.key).await {
+                None => match protocol::log_in(self.world, id, &self.key).await {
                     Ok(fresh) => fresh,
                     Err(error) => return error,
                 },
@@ -106,14 +106,14 @@ impl Device<'_> {
             self.enter(Phase::Idle);
             let wait = match self.beat(&good).await {
                 Ok(wait) => {
-                    token = Some(good);
+                    session = Some(good);
                     wait
                 }
                 // The next round asks for a new token; where that fails the device enrols again.
                 Err(error) if error.is(StatusCode::UNAUTHORIZED) => about(1.0),
                 Err(error) => {
                     self.world.tally.trouble(error.to_string());
-                    token = Some(good);
+                    session = Some(good);
                     about(RECOVERY_S)
                 }
             };
@@ -122,24 +122,25 @@ impl Device<'_> {
     }
 
     /// One heartbeat and what it asks for; gives the time until the next.
-    async fn beat(&mut self, token: &Token) -> Result<Duration, ApiError> {
+    async fn beat(&mut self, session: &Session) -> Result<Duration, ApiError> {
         let memory = self.world.roster.recall(self.number);
-        let beat = Beat {
-            facts: self.facts.as_ref(),
-            bundle_id: memory.running.as_ref().map(|running| running.id),
+        let facts = || protocol::facts(self.number).map(|(name, text)| (name.to_owned(), HeartbeatFactsValue::String(text))).into();
+        let beat = Heartbeat {
+            facts: (!self.facts_told).then(facts),
+            bundle_id: memory.running.as_ref().map(|running| running.id.clone()),
             config_version: memory.config_version,
-            health: Health::Healthy,
+            health: Some(Health::Healthy),
         };
-        let orders = protocol::heartbeat(self.world, token, &beat).await?;
-        self.facts = None;
+        let reply = session.heartbeat(self.world, &beat).await?;
+        self.facts_told = true;
         self.world.tally.heartbeats.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut obeyed = false;
-        for command in &orders.commands {
-            obeyed |= work::obey(self, token, command).await?;
+        for command in &reply.commands {
+            obeyed |= work::obey(self, session, command).await?;
         }
         self.enter(Phase::Idle);
         // What has changed is told at once, not a whole poll later.
-        let next = if obeyed { SHORTEST_POLL_S } else { self.world.options.poll.unwrap_or(orders.next_poll_s) };
+        let next = if obeyed { SHORTEST_POLL_S } else { self.world.options.poll.unwrap_or(reply.next_poll_s.into()) };
         Ok(about(next.max(SHORTEST_POLL_S)))
     }
 }

@@ -1,18 +1,17 @@
 //! Owns which installations fail: a function of seed, device and version, so that a run can be repeated.
 
+use kernex_client::types::{Command, CommandKind};
 use kernex_model::digest::Digest;
-use kernex_model::report::{Command, CommandKind};
 
 use super::Simulate;
 
 /// Whether what the command asks for fails on this device, at every attempt. Going back never does.
 pub(crate) fn fails(options: &Simulate, device: u32, command: &Command) -> bool {
     let Some(bundle) = command.bundle.as_ref().filter(|_| command.kind == CommandKind::Install) else { return false };
-    if options.fail_version.as_ref().is_some_and(|version| *version != bundle.version) {
+    if options.fail_version.as_ref().is_some_and(|version| version.as_str() != bundle.version) {
         return false;
     }
-    let hash =
-        Digest::of_parts(&[&options.seed.to_be_bytes(), &device.to_be_bytes(), bundle.version.as_str().as_bytes()]);
+    let hash = Digest::of_parts(&[&options.seed.to_be_bytes(), &device.to_be_bytes(), bundle.version.as_bytes()]);
     unit(hash.prefix()) < options.fail_rate
 }
 

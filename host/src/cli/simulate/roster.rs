@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
-use kernex_model::id::{AssignmentId, BundleId, DeviceId};
-use kernex_model::name::BundleVersion;
-use kernex_model::report::Report;
+use kernex_client::types::Report;
 use parking_lot::Mutex;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -24,7 +22,7 @@ pub(crate) struct Memory {
     /// The private key's 32 bytes, in hexadecimal.
     key: String,
     /// Given by the server.
-    pub(crate) id: Option<DeviceId>,
+    pub(crate) id: Option<String>,
     /// What it runs.
     pub(crate) running: Option<Running>,
     /// The config it runs.
@@ -37,9 +35,9 @@ pub(crate) struct Memory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
     /// The bundle.
-    pub(crate) id: BundleId,
+    pub(crate) id: String,
     /// Its version.
-    pub(crate) version: BundleVersion,
+    pub(crate) version: String,
 }
 
 impl Memory {
@@ -57,11 +55,11 @@ impl Memory {
     }
 
     /// Is that device from here on. Of another one (the server was set up anew) it remembers nothing.
-    pub(crate) fn become_device(&mut self, id: DeviceId) {
-        if self.id != Some(id) {
+    pub(crate) fn become_device(&mut self, id: &str) {
+        if self.id.as_deref() != Some(id) {
             *self = Self {
                 key: std::mem::take(&mut self.key),
-                id: Some(id),
+                id: Some(id.to_owned()),
                 running: None,
                 config_version: None,
                 last: None,
@@ -70,7 +68,7 @@ impl Memory {
     }
 
     /// How this command ended before, where it did.
-    pub(crate) fn ended(&self, assignment: AssignmentId, attempt: u32) -> Option<&Report> {
+    pub(crate) fn ended(&self, assignment: &str, attempt: u32) -> Option<&Report> {
         self.last.as_ref().filter(|last| last.assignment_id == assignment && last.attempt == attempt)
     }
 }
@@ -123,14 +121,14 @@ mod tests {
     #[test]
     fn a_second_run_is_the_same_fleet() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let id: DeviceId = "dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D".parse().expect("an identifier");
+        let id = "dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D";
         let first = Roster::open(directory.path(), 2).expect("opened");
         first.remember(1, |memory| memory.become_device(id));
         first.save().expect("saved");
         let key = first.recall(1).key().expect("a key");
 
         let second = Roster::open(directory.path(), 3).expect("opened");
-        assert_eq!(second.recall(1).id, Some(id));
+        assert_eq!(second.recall(1).id.as_deref(), Some(id));
         assert_eq!(second.recall(1).key().expect("a key").to_bytes(), key.to_bytes());
         assert_ne!(second.recall(2).key().expect("a key").to_bytes(), key.to_bytes());
         let mode = std::fs::metadata(directory.path().join(FILE)).expect("there").permissions().mode();

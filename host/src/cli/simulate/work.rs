@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use kernex_client::types::{Command, CommandBundle, CommandConfig, CommandKind, Report, ReportState, ReportedError};
 use kernex_model::digest::Digest;
-use kernex_model::report::{Command, CommandBundle, CommandConfig, CommandKind, Report, ReportState, ReportedError};
 use reqwest::StatusCode;
 
 use super::device::Device;
 use super::outcome;
-use super::protocol::{self, Token};
+use super::protocol::Session;
 use super::roster::Running;
 use super::tally::Phase;
 use crate::cli::ApiError;
@@ -25,14 +25,14 @@ enum End {
 
 /// Does what the command asks for, once. Asked again for the same attempt it only says again how that
 /// ended. Gives whether anything changed.
-pub(crate) async fn obey(device: &mut Device<'_>, token: &Token, command: &Command) -> Result<bool, ApiError> {
+pub(crate) async fn obey(device: &mut Device<'_>, session: &Session, command: &Command) -> Result<bool, ApiError> {
     let memory = device.world.roster.recall(device.number);
-    if let Some(last) = memory.ended(command.assignment_id, command.attempt) {
-        return tell(device, token, last).await.map(|_| false);
+    if let Some(last) = memory.ended(&command.assignment_id, command.attempt) {
+        return tell(device, session, last).await.map(|_| false);
     }
     let end = match (&command.bundle, &command.config) {
-        (Some(bundle), _) => install(device, token, command, bundle).await?,
-        (None, Some(config)) => configure(device, token, command, config).await?,
+        (Some(bundle), _) => install(device, session, command, bundle).await?,
+        (None, Some(config)) => configure(device, session, command, config).await?,
         (None, None) => failure("empty-command", "the command names neither a bundle nor a config"),
     };
     let tally = &device.world.tally;
@@ -47,39 +47,39 @@ pub(crate) async fn obey(device: &mut Device<'_>, token: &Token, command: &Comma
     let last = Report { error, ..step(command, state) };
     // First remembered, then told: a device that is cut off in between must not install twice.
     device.world.roster.remember(device.number, |memory| memory.last = Some(last.clone()));
-    tell(device, token, &last).await.map(|_| true)
+    tell(device, session, &last).await.map(|_| true)
 }
 
 async fn install(
     device: &mut Device<'_>,
-    token: &Token,
+    session: &Session,
     command: &Command,
     bundle: &CommandBundle,
 ) -> Result<End, ApiError> {
     device.enter(Phase::Downloading);
-    if !tell(device, token, &step(command, ReportState::Downloading)).await? {
+    if !tell(device, session, &step(command, ReportState::Downloading)).await? {
         return Ok(End::Withdrawn);
     }
-    let (size, digest) = match protocol::download(device.world, token, bundle).await {
+    let (size, digest) = match session.download(device.world, bundle).await {
         Ok(found) => found,
         // Only the bundle of the present command may be had.
         Err(error) if error.is(StatusCode::FORBIDDEN) => return Ok(End::Withdrawn),
         Err(error) => return Err(error),
     };
-    if (size, digest) != (bundle.size, bundle.sha256) {
+    if (size, digest.to_string()) != (bundle.size, bundle.sha256.clone()) {
         let found = format!("{size} bytes with SHA-256 {digest} instead of {} with {}", bundle.size, bundle.sha256);
         return Ok(failure("digest-mismatch", &found));
     }
     device.world.tally.bytes.fetch_add(size, Ordering::Relaxed);
     device.enter(Phase::Installing);
-    if !tell(device, token, &step(command, ReportState::Installing)).await? {
+    if !tell(device, session, &step(command, ReportState::Installing)).await? {
         return Ok(End::Withdrawn);
     }
     tokio::time::sleep(super::about(device.world.options.install)).await;
     if outcome::fails(&device.world.options, device.number, command) {
         return Ok(failure("boot-failed", "simulated: the new version did not come up, the old one is back"));
     }
-    let running = Running { id: bundle.id, version: bundle.version.clone() };
+    let running = Running { id: bundle.id.clone(), version: bundle.version.clone() };
     device.world.roster.remember(device.number, |memory| {
         let before = memory.running.as_ref().map_or("nothing", |before| before.version.as_str());
         device.world.tally.runs(Some(before), Some(running.version.as_str()));
@@ -90,15 +90,15 @@ async fn install(
 
 async fn configure(
     device: &mut Device<'_>,
-    token: &Token,
+    session: &Session,
     command: &Command,
     config: &CommandConfig,
 ) -> Result<End, ApiError> {
     device.enter(Phase::Installing);
-    if Digest::of(sorted(&config.document.0).to_string().as_bytes()) != config.sha256 {
+    if Digest::of(sorted(&config.document).to_string().as_bytes()).to_string() != config.sha256 {
         return Ok(failure("digest-mismatch", "the document does not have the digest that came with it"));
     }
-    if !tell(device, token, &step(command, ReportState::Installing)).await? {
+    if !tell(device, session, &step(command, ReportState::Installing)).await? {
         return Ok(End::Withdrawn);
     }
     device.world.roster.remember(device.number, |memory| memory.config_version = Some(config.version));
@@ -119,7 +119,13 @@ fn sorted(value: &serde_json::Value) -> serde_json::Value {
 }
 
 fn step(command: &Command, state: ReportState) -> Report {
-    Report { assignment_id: command.assignment_id, attempt: command.attempt, state, progress: None, error: None }
+    Report {
+        assignment_id: command.assignment_id.clone(),
+        attempt: command.attempt,
+        state,
+        progress: None,
+        error: None,
+    }
 }
 
 fn failure(code: &str, message: &str) -> End {
@@ -127,8 +133,8 @@ fn failure(code: &str, message: &str) -> End {
 }
 
 /// Reports. `false` where the attempt has ended meanwhile (409): that is the server's to know.
-async fn tell(device: &Device<'_>, token: &Token, report: &Report) -> Result<bool, ApiError> {
-    match protocol::report(device.world, token, report).await {
+async fn tell(device: &Device<'_>, session: &Session, report: &Report) -> Result<bool, ApiError> {
+    match session.report(device.world, report).await {
         Ok(()) => Ok(true),
         Err(error) if error.is(StatusCode::CONFLICT) => Ok(false),
         Err(error) => Err(error),
