@@ -278,6 +278,10 @@ impl App {
             match self.try_control(&grant, id, control, remark.as_ref()).await {
                 Err(AppError::Stale) => {}
                 answer => {
+                    if let Control::Resume = control {
+                        // Whoever began to match while it stood still has been looked at without it.
+                        self.fleet.mark_all_changed();
+                    }
                     self.wake_driver();
                     return answer;
                 }

@@ -92,6 +92,10 @@ impl App {
                 None if chosen.devices.is_empty() => {
                     say("not-a-candidate", "the targeting policy does not consider such devices".to_owned())
                 }
+                None if !matches!(deployment.state, DeploymentState::Draft | DeploymentState::Running) => say(
+                    "deployment-not-running",
+                    format!("the deployment is {}; the device joins if it goes on", deployment.state.as_str()),
+                ),
                 None => say("joining", "the device matches and joins with the driver's next pass".to_owned()),
             },
         }

@@ -91,6 +91,25 @@ fn devices_that_come_later_join_unless_it_is_frozen() {
 }
 
 #[test]
+fn devices_that_come_while_it_stands_still_join_once_it_goes_on() {
+    run(async {
+        let server = server().await;
+        let commander = Commander::of(&server).await;
+        let _slow = server.device().await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        let deployment = commander.deploy(&bundle, "*", quick_with(json!({"soak_s": 0, "canary": 0}))).await;
+        commander.until(&deployment, "it runs", |found| found["state"] == "running").await;
+        let control = |step: &str| commander.client.post(&format!("/deployments/{deployment}/{step}")).json(json!({}));
+        control("pause").await.expect(200);
+        let late = squad(&server, 1, json!({})).await;
+        commander.explained(late[0].id(), &deployment, "deployment-not-running").await;
+        assert!(commander.assignment(&deployment, late[0].id()).await.is_none(), "nobody joins while it is paused");
+        control("resume").await.expect(200);
+        commander.assignment_until(&deployment, late[0].id(), "it has joined", |_| true).await;
+    });
+}
+
+#[test]
 fn blocked_and_pending_devices_are_not_chosen() {
     run(async {
         let server = server().await;

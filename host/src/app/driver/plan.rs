@@ -16,6 +16,15 @@ use crate::app::{App, AppError};
 /// Assignments written in one transaction.
 const CHUNK: usize = 1_000;
 
+/// What is there already when devices are assigned.
+#[derive(Clone, Copy)]
+enum Written<'a> {
+    /// The decision, and not one assignment.
+    Nothing,
+    /// Any of the assignments, and not yet this decision.
+    Some { decision: &'a Decision },
+}
+
 impl App {
     /// Chooses a draft's devices and writes them down, chunk by chunk; then the first wave opens. Killed in
     /// the middle it begins again: what is written already is recognized by its identifier.
@@ -36,7 +45,8 @@ impl App {
             work.decided(chosen.decision.clone());
             self.finish(work, id, "plan").await?;
         }
-        self.assign(id, &chosen, (!first).then_some(&chosen.decision)).await?;
+        let written = if first { Written::Nothing } else { Written::Some { decision: &chosen.decision } };
+        self.assign(id, &chosen, written).await?;
         let mut deployment = self.load_deployment(id).await?;
         let now = self.context.now();
         deployment.start(now).map_err(|_| AppError::Stale)?;
@@ -44,8 +54,8 @@ impl App {
             Some(StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by });
         let mut work = Work::new(now, [deployment]);
         work.deployment_mut(id);
+        // Devices that changed meanwhile are in the next pass's list: they join like any that come later.
         self.finish(work, id, "start").await?;
-        self.fleet.mark_all_changed();
         Ok(Progress::Moved)
     }
 
@@ -60,20 +70,23 @@ impl App {
         self.finish(work, id, "halt").await
     }
 
-    /// Writes down the chosen devices that are not assigned yet, and `decision` with the first of them, where
+    /// Writes down the chosen devices that are not assigned yet, and the decision with the first of them, where
     /// it is not recorded yet.
-    async fn assign(
-        &self,
-        id: DeploymentId,
-        chosen: &Chosen,
-        mut decision: Option<&Decision>,
-    ) -> Result<Progress, AppError> {
+    async fn assign(&self, id: DeploymentId, chosen: &Chosen, written: Written<'_>) -> Result<Progress, AppError> {
         let mut moved = Progress::Idle;
+        let mut decision = match written {
+            Written::Nothing => None,
+            Written::Some { decision } => Some(decision),
+        };
         for chunk in chosen.devices.chunks(CHUNK) {
             let ids: Vec<_> =
                 chunk.iter().map(|(_, device)| AssignmentId { deployment: id, device: *device }).collect();
-            let known: BTreeSet<DeviceId> =
-                self.store.assignments_by_id(&ids).await?.into_iter().map(|a| a.device_id).collect();
+            let known: BTreeSet<DeviceId> = match written {
+                Written::Nothing => BTreeSet::new(),
+                Written::Some { .. } => {
+                    self.store.assignments_by_id(&ids).await?.into_iter().map(|a| a.device_id).collect()
+                }
+            };
             let deployment = self.load_deployment(id).await?;
             let now = self.context.now();
             // A device that joins late goes with the open wave: those before it have passed.
@@ -106,7 +119,7 @@ impl App {
         }
         let among: Option<Vec<DeviceId>> = (!changed.all).then(|| changed.devices.iter().copied().collect());
         match self.choose(deployment, among.as_deref(), 0).await? {
-            Ok(chosen) => self.assign(deployment.id, &chosen, Some(&chosen.decision)).await,
+            Ok(chosen) => self.assign(deployment.id, &chosen, Written::Some { decision: &chosen.decision }).await,
             Err(not_planned) => self.halt_unplanned(deployment.clone(), not_planned).await,
         }
     }

@@ -124,7 +124,9 @@ impl Device<'_> {
     /// One heartbeat and what it asks for; gives the time until the next.
     async fn beat(&mut self, session: &Session) -> Result<Duration, ApiError> {
         let memory = self.world.roster.recall(self.number);
-        let facts = || protocol::facts(self.number).map(|(name, text)| (name.to_owned(), HeartbeatFactsValue::String(text))).into();
+        let facts = || {
+            protocol::facts(self.number).map(|(name, text)| (name.to_owned(), HeartbeatFactsValue::String(text))).into()
+        };
         let beat = Heartbeat {
             facts: (!self.facts_told).then(facts),
             bundle_id: memory.running.as_ref().map(|running| running.id.clone()),

@@ -9,7 +9,8 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::TryStreamExt;
 use kernex_client::types::{
-    CommandBundle, Device, DeviceTokenRequest, EnrolmentRequest, EnrolmentRequestFactsValue, Heartbeat, HeartbeatReply, Report,
+    CommandBundle, Device, DeviceTokenRequest, EnrolmentRequest, EnrolmentRequestFactsValue, Heartbeat, HeartbeatReply,
+    Report,
 };
 use kernex_client::{Bearer, Client};
 use kernex_model::digest::Digest;
@@ -42,7 +43,9 @@ pub(crate) async fn enrol(world: &World, number: u32, key: &SigningKey) -> Resul
         public_key: public_key(key)?,
         name: Some(format!("simulated {number}")),
         model: Some(model(number).to_owned()),
-        facts: Some(facts(number).map(|(name, text)| (name.to_owned(), EnrolmentRequestFactsValue::String(text))).into()),
+        facts: Some(
+            facts(number).map(|(name, text)| (name.to_owned(), EnrolmentRequestFactsValue::String(text))).into(),
+        ),
         key_id: None,
     };
     let client = world.api.client(Bearer::nobody());
