@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Overrides, Settings, SettingsError};
-use crate::host::StartError;
+use crate::host::{self, StartError};
 
 pub use api::ApiError;
 
@@ -113,6 +113,9 @@ enum Command {
     /// Simulated devices
     #[command(subcommand)]
     Fleet(Fleet),
+    /// Compile a plugin for the server that started this process
+    #[command(name = host::COMPILE, hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,5 +191,6 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,
+        Command::CompilePlugin => kernex_engine::compile_for_parent().map_err(CliError::failed),
     }
 }

@@ -323,6 +323,12 @@ impl Settings {
         self.below("bundles")
     }
 
+    /// Where plugins' native code is cached: a directory.
+    #[must_use]
+    pub fn native_code_dir(&self) -> PathBuf {
+        self.below("native-code")
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
