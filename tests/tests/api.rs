@@ -23,6 +23,7 @@ mod api {
     mod memory;
     mod operations;
     mod page;
+    mod presentation;
     mod process;
     mod refresh;
     mod scope;
