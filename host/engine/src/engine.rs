@@ -143,6 +143,8 @@ fn config(limits: Limits) -> Config {
         .total_core_instances(instances.saturating_mul(USUAL_CORE_INSTANCES))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(USUAL_CORE_INSTANCES))
+        // For asynchronous calls, of which there are none; the default reserves 2 GiB for them.
+        .total_stacks(1)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
