@@ -99,6 +99,7 @@ impl FourEyes {
             _ => format!("{missing} more people with the role {} have to approve", self.approvers),
         };
         let why = match devices {
+            Some(1) => format!("it has 1 device, more than {limit}"),
             Some(devices) => format!("it has {devices} devices, more than {limit}"),
             None => "it is not known how many devices it has".to_owned(),
         };

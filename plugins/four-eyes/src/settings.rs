@@ -27,8 +27,8 @@ pub struct Settings {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// Deployments that may reach a device like this. Only one whose own selector rules such
-    /// devices out is none.
+    /// Deployments that may reach a device like this: all but those whose own selector rules such
+    /// devices out.
     #[serde(default)]
     pub selector: Option<SelectorText>,
     /// Deployments of the bundle of this name.

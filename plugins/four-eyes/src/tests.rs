@@ -76,6 +76,7 @@ fn the_creator_is_no_second_person_and_nobody_counts_twice() {
     let three = FourEyes::from_json(r#"{"above_devices": 0, "approvals": 3, "approver_roles": ["lead"]}"#).unwrap();
     let missing = |approved_by: &[&str]| start(&three, 1, approved_by).map(|reason| reason.message);
     assert!(missing(&[]).unwrap().starts_with("3 more people with the role `lead` have"));
+    assert!(missing(&[]).unwrap().ends_with("it has 1 device, more than 0"));
     assert!(missing(&["usr_2", "usr_2", "usr_1"]).unwrap().starts_with("2 more people"));
     assert!(missing(&["usr_2", "usr_3"]).unwrap().starts_with("1 more person"));
     assert_eq!(missing(&["usr_4", "usr_2", "usr_3"]), None);

@@ -13,7 +13,7 @@ pub struct Settings {
     #[serde(default = "default_label")]
     pub label: String,
     /// Roles that are narrowed to the caller's sites; `*` for every role that is not unrestricted.
-    /// Who has a site is narrowed, whatever their roles. At most 256.
+    /// Who has a site is narrowed without such a role, too. At most 256.
     #[serde(default)]
     pub narrowed_roles: Vec<String>,
     /// Roles that see everything. One of them is enough. At most 256.
