@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Name of the plugin and of its folder.
-const PLUGINS: [&str; 3] = ["rbac", "rings", "guardian"];
+const PLUGINS: [&str; 6] = ["rbac", "rings", "guardian", "freeze", "sites", "four-eyes"];
 
 fn main() -> ExitCode {
     match build() {
@@ -22,7 +22,15 @@ fn build() -> Result<(), Box<dyn std::error::Error>> {
     let workspace = package.parent().ok_or("the plugins package lies in a workspace")?;
     kernex_componentize::watch(
         workspace,
-        &["plugins/rbac", "plugins/rings", "plugins/guardian", "plugins/componentize/src"],
+        &[
+            "plugins/rbac",
+            "plugins/rings",
+            "plugins/guardian",
+            "plugins/freeze",
+            "plugins/sites",
+            "plugins/four-eyes",
+            "plugins/componentize/src",
+        ],
     );
     let target = kernex_componentize::guests_directory(&out);
     for plugin in PLUGINS {

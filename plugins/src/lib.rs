@@ -18,8 +18,17 @@ pub const RINGS: BundledPlugin =
 /// Rollback by failure share.
 pub const GUARDIAN: BundledPlugin =
     BundledPlugin { name: "guardian", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/guardian.wasm")) };
+/// Authorization by the time of the week, and change freezes.
+pub const FREEZE: BundledPlugin =
+    BundledPlugin { name: "freeze", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/freeze.wasm")) };
+/// Authorization by the site of a device.
+pub const SITES: BundledPlugin =
+    BundledPlugin { name: "sites", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/sites.wasm")) };
+/// Authorization by a second person.
+pub const FOUR_EYES: BundledPlugin =
+    BundledPlugin { name: "four-eyes", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/four-eyes.wasm")) };
 /// All of them.
-pub const ALL: [BundledPlugin; 3] = [RBAC, RINGS, GUARDIAN];
+pub const ALL: [BundledPlugin; 6] = [RBAC, RINGS, GUARDIAN, FREEZE, SITES, FOUR_EYES];
 
 /// The component of the bundled plugin of this name.
 #[must_use]
