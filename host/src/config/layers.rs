@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
+use tracing_subscriber::EnvFilter;
 
 use super::Settings;
 
@@ -92,6 +93,9 @@ impl Settings {
         }
         if let Err(error) = self.store_url() {
             return wrong(format!("`store.url`: {error}"));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return wrong(format!("`log.filter`: {error}"));
         }
         for (key, value, least, most) in [
             ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
@@ -212,6 +216,7 @@ mod tests {
             ("[heartbeat]\npoll_s = 0\n", "`heartbeat.poll_s` is 0"),
             ("admission = \"perhaps\"\n", "admission"),
             ("[store]\nurl = \"surrealkv://x\"\n", "`store.url`: surrealkv"),
+            ("[log]\nfilter = \"kernex=loud\"\n", "`log.filter`: "),
             ("not toml", "cannot read the settings"),
         ];
         for (toml, named) in cases {
