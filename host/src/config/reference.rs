@@ -99,7 +99,7 @@ fn grouped(number: f64) -> String {
     if digits.contains('.') {
         return digits;
     }
-    let comma = |at| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
+    let comma = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
     digits.char_indices().map(|(at, digit)| format!("{}{digit}", comma(at))).collect()
 }
 
