@@ -12,6 +12,7 @@ mod api {
     mod commands;
     mod device_edit;
     mod device_list;
+    mod doctor;
     mod document;
     mod downloads;
     mod enrolment;
