@@ -31,6 +31,8 @@ pub use api::ApiError;
 const EXIT_SETTINGS: u8 = 3;
 const EXIT_ADDRESS_IN_USE: u8 = 4;
 const EXIT_STORE_HELD: u8 = 5;
+/// As shells have it: 128 and the number of the signal.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Kernex: a control plane for fleets of devices.
 #[derive(Debug, Parser)]
@@ -47,13 +49,14 @@ Examples:
   kernex serve --listen 127.0.0.1:8080 --data-dir ./data
   kernex register --username ada --email ada@example.org --setup-token TOKEN
   kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
+  kernex deployment create --bundle bun_… --selector channel=stable --watch
   kernex device list --selector channel=stable --output json
   kernex fleet simulate --devices 1000 --poll 2
   kernex doctor
   kernex completions bash > /etc/bash_completion.d/kernex
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 wrong settings, 4 the address is in use,
-5 another process has the data directory.";
+5 another process has the data directory, 130 ended by Ctrl-C.";
 
 /// Options of every command that reads settings.
 #[derive(Debug, clap::Args)]
@@ -92,7 +95,7 @@ enum Command {
     #[command(subcommand)]
     Bundle(bundle::Command),
     /// Deployments on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = deployment::EXAMPLES)]
     Deployment(deployment::Command),
     /// What the policies of a server decided
     #[command(subcommand)]
@@ -133,6 +136,9 @@ pub enum CliError {
     /// A server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Somebody pressed Ctrl-C: not done, and nothing went wrong.
+    #[error("{0}")]
+    Interrupted(String),
     /// Anything else, in a sentence.
     #[error("{0}")]
     Failed(String),
@@ -146,6 +152,7 @@ impl CliError {
             Self::Settings(_) => EXIT_SETTINGS,
             Self::Start(StartError::AddressInUse(_)) => EXIT_ADDRESS_IN_USE,
             Self::Start(StartError::Store(kernex_store::OpenError::Held(_))) => EXIT_STORE_HELD,
+            Self::Interrupted(_) => EXIT_INTERRUPTED,
             Self::Start(_) | Self::Api(_) | Self::Failed(_) => 1,
         }
     }

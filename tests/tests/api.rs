@@ -30,5 +30,6 @@ mod api {
     mod setup;
     mod telemetry;
     mod tokens;
+    mod watching;
     mod world;
 }
