@@ -74,16 +74,16 @@ enum Command {
     /// Start the server
     Serve(serve::Serve),
     /// Bring the database's schema up or down, while the server is stopped
-    #[command(subcommand)]
+    #[command(subcommand, after_help = migrate::EXAMPLES)]
     Migrate(migrate::Migrate),
     /// Accounts, on this machine and while the server is stopped
-    #[command(subcommand)]
+    #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::User),
     /// Policies: those on a server, and the way back in on this machine
-    #[command(subcommand)]
+    #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),
     /// Settings
-    #[command(subcommand)]
+    #[command(subcommand, after_help = settings::EXAMPLES)]
     Config(settings::Show),
     /// Print the OpenAPI document
     Openapi,
@@ -92,19 +92,19 @@ enum Command {
     /// Log in to a server; the following commands use the login
     Login(login::Login),
     /// Bundles on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = bundle::EXAMPLES)]
     Bundle(bundle::Command),
     /// Deployments on a server
     #[command(subcommand, after_help = deployment::EXAMPLES)]
     Deployment(deployment::Command),
     /// What the policies of a server decided
-    #[command(subcommand)]
+    #[command(subcommand, after_help = decision::EXAMPLES)]
     Decision(decision::Command),
     /// Devices on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = device::EXAMPLES)]
     Device(device::Command),
     /// What was done on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Command),
     /// Look at what the server needs, and say what to do about what is wrong
     Doctor,
@@ -114,7 +114,7 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Simulated devices
-    #[command(subcommand)]
+    #[command(subcommand, after_help = simulate::EXAMPLES)]
     Fleet(Fleet),
 }
 
@@ -195,5 +195,47 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The words of a line, as a shell takes it apart; what goes to a file or another program is not ours.
+    fn words(line: &str) -> Vec<String> {
+        let ours = line.split(['>', '|']).next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (at, piece) in ours.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words.extend(piece.split_whitespace().map(|word| word.replace('…', "01JD5Z8Q0V3W4X5Y6Z7A8B9C0D")));
+            }
+        }
+        words
+    }
+
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        text.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_group_has_examples_that_are_understood() {
+        let root = Cli::command();
+        let mut looked_at = 0;
+        for group in root.get_subcommands().filter(|command| command.has_subcommands()).chain([&root]) {
+            let lines = examples(group);
+            assert!(!lines.is_empty(), "`{} --help` has no examples", group.get_name());
+            for line in lines {
+                let parsed = Cli::try_parse_from(words(&line));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at > 20, "only {looked_at} examples were found");
     }
 }
