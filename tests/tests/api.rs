@@ -12,6 +12,7 @@ mod api {
     mod commands;
     mod device_edit;
     mod device_list;
+    mod doctor;
     mod document;
     mod downloads;
     mod enrolment;
@@ -30,5 +31,6 @@ mod api {
     mod setup;
     mod telemetry;
     mod tokens;
+    mod watching;
     mod world;
 }

@@ -9,6 +9,12 @@ use crate::config::{self, DataDir, Settings};
 use crate::telemetry::ExportFailures;
 use crate::{host, http};
 
+/// For `kernex config --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex config show
+  kernex config show --config /etc/kernex.toml";
+
 /// Settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
