@@ -8,7 +8,7 @@ mod steps;
 
 use kernex_sdk::targeting::waves::Waves;
 use kernex_sdk::targeting::{Class, Deployment, Layout, Row};
-use kernex_sdk::{Diagnostic, Facts, Plugin, Reason, Requirement, Selector, Targeting};
+use kernex_sdk::{Diagnostic, Facts, Plugin, Reason, Requirement, Selector, Targeting, pointer};
 
 use demand::{Collector, Need};
 use job::Job;
@@ -123,7 +123,7 @@ impl Plugin for Compat {
 
 impl Rule {
     fn parse(name: String, bundle: Bundle, mut collector: Collector<'_>) -> Self {
-        let pointer = format!("/bundles/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/bundles/{}", pointer::escaped(&name));
         if bundle.models.as_ref().is_some_and(Vec::is_empty) {
             let message = "a bundle is made for at least one model; leave the list out for any";
             collector.diagnostics.push(Diagnostic::new(format!("{pointer}/models"), message));
