@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Name of the plugin and of its folder.
-const PLUGINS: [&str; 6] = ["rbac", "rings", "guardian", "freeze", "sites", "four-eyes"];
+const PLUGINS: [&str; 9] =
+    ["rbac", "rings", "guardian", "freeze", "sites", "four-eyes", "compat", "ramp", "sequential"];
 
 fn main() -> ExitCode {
     match build() {
@@ -29,6 +30,9 @@ fn build() -> Result<(), Box<dyn std::error::Error>> {
             "plugins/freeze",
             "plugins/sites",
             "plugins/four-eyes",
+            "plugins/compat",
+            "plugins/ramp",
+            "plugins/sequential",
             "plugins/componentize/src",
         ],
     );

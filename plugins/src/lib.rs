@@ -27,8 +27,17 @@ pub const SITES: BundledPlugin =
 /// Authorization by a second person.
 pub const FOUR_EYES: BundledPlugin =
     BundledPlugin { name: "four-eyes", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/four-eyes.wasm")) };
+/// Targeting by compatibility, in waves.
+pub const COMPAT: BundledPlugin =
+    BundledPlugin { name: "compat", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/compat.wasm")) };
+/// Rollback by a ramp: so many devices a minute.
+pub const RAMP: BundledPlugin =
+    BundledPlugin { name: "ramp", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/ramp.wasm")) };
+/// Rollback by a sequential test of the failure rate.
+pub const SEQUENTIAL: BundledPlugin =
+    BundledPlugin { name: "sequential", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/sequential.wasm")) };
 /// All of them.
-pub const ALL: [BundledPlugin; 6] = [RBAC, RINGS, GUARDIAN, FREEZE, SITES, FOUR_EYES];
+pub const ALL: [BundledPlugin; 9] = [RBAC, RINGS, GUARDIAN, FREEZE, SITES, FOUR_EYES, COMPAT, RAMP, SEQUENTIAL];
 
 /// The component of the bundled plugin of this name.
 #[must_use]
