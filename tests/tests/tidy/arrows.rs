@@ -4,11 +4,12 @@ use super::scrub::scrub;
 use super::tree::Source;
 
 /// Every crate of the workspace with those of ours that it may use. A crate that is missing here fails.
-pub(crate) const ALLOWED: [(&str, &[&str]); 17] = [
+pub(crate) const ALLOWED: [(&str, &[&str]); 18] = [
     ("kernex-model", &[]),
     ("kernex-store", &["kernex-model"]),
     ("kernex-engine", &["kernex-model"]),
-    ("kernex", &["kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"]),
+    ("kernex-client", &[]),
+    ("kernex", &["kernex-client", "kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"]),
     ("kernex-sdk", &[]),
     ("kernex-componentize", &[]),
     ("kernex-plugins", &["kernex-componentize"]),
