@@ -81,7 +81,7 @@ enum Command {
     Policy(policy::Policy),
     /// Settings
     #[command(subcommand)]
-    Config(settings::Show),
+    Config(settings::Command),
     /// Print the OpenAPI document
     Openapi,
     /// Make an account on a server and log in to it
@@ -172,7 +172,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(global).await,
-        Command::Config(show) => show.run(&global.settings(None)?),
+        Command::Config(config) => config.run(global),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
         Command::Login(login) => login.run().await,

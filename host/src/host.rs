@@ -177,15 +177,14 @@ fn storage_settings(settings: &Settings) -> StorageSettings {
 }
 
 fn identity_settings(settings: &Settings) -> IdentitySettings {
-    let defaults = IdentitySettings::default();
     let limits = &settings.limits;
     IdentitySettings {
         registration: settings.registration,
         default_roles: settings.registration_roles.clone(),
         admission: settings.admission,
-        logins_per_address_minute: limits.logins_per_address.unwrap_or(defaults.logins_per_address_minute),
-        logins_per_account_minute: limits.logins_per_account.unwrap_or(defaults.logins_per_account_minute),
-        enrolments_per_address_minute: limits.enrolments_per_address.unwrap_or(defaults.enrolments_per_address_minute),
+        logins_per_address_minute: limits.logins_per_address,
+        logins_per_account_minute: limits.logins_per_account,
+        enrolments_per_address_minute: limits.enrolments_per_address,
     }
 }
 
