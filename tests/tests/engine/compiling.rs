@@ -31,8 +31,8 @@ fn another_process_compiles_what_this_one_runs() {
     let engine = fresh().compiled_by(compiler());
     let here = engine.inspect(MISBEHAVING).unwrap();
     assert_eq!(here, self::engine().inspect(MISBEHAVING).unwrap());
-    let question = questions::request(&["admin"], "device:list");
-    let (theirs, ours) = (rbac(&engine).check(&[question.clone()], &[]), rbac(self::engine()).check(&[question], &[]));
+    let question = [questions::request(&["admin"], "device:list")];
+    let (theirs, ours) = (rbac(&engine).check(&question, &[]), rbac(self::engine()).check(&question, &[]));
     assert_eq!((theirs.outcome, theirs.fuel), (ours.outcome, ours.fuel));
 }
 
