@@ -10,6 +10,9 @@ const DOCUMENT: &str = "../../docs/openapi.json";
 /// Media types that progenitor does not know by these names.
 const MEDIA_TYPES: [(&str, &str); 2] =
     [("application/problem+json", "application/json"), ("text/plain; charset=utf-8", "text/plain")];
+/// What stands above the module: nobody edits it, so nobody is helped by what could be better in it.
+const GENERATED: &str = "#[allow(clippy::all, clippy::unwrap_used, clippy::allow_attributes_without_reason, missing_docs, \
+                         unreachable_pub, unused_imports, mismatched_lifetime_syntaxes, reason = \"generated\")]\n";
 /// What a text or number must look like. The server says so where it does not; as types of their own, of which each
 /// place gets another one, they would keep an identifier from one answer out of the next request.
 const LIMITS: [&str; 5] = ["pattern", "minLength", "maxLength", "minimum", "maximum"];
@@ -34,7 +37,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_pre_hook_async(syn::parse_str("crate::authenticate")?);
     let client = Generator::new(&settings).generate_tokens(&document)?;
     let client = prettyplease::unparse(&syn::parse2(client)?);
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("client.rs"), client)?;
+    let module = format!("{GENERATED}mod generated {{\n{client}}}\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("client.rs"), module)?;
     Ok(())
 }
 

@@ -22,19 +22,7 @@ use std::fmt;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
 
-#[allow(
-    clippy::all,
-    clippy::unwrap_used,
-    clippy::allow_attributes_without_reason,
-    missing_docs,
-    unreachable_pub,
-    unused_imports,
-    mismatched_lifetime_syntaxes,
-    reason = "generated"
-)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/client.rs"));
-}
+include!(concat!(env!("OUT_DIR"), "/client.rs"));
 
 pub use generated::{ByteStream, Client, Error, ResponseValue, types};
 
