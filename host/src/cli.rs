@@ -12,6 +12,7 @@ mod listing;
 mod login;
 mod migrate;
 mod operator;
+mod plugin;
 mod policy;
 mod serve;
 mod settings;
@@ -49,6 +50,7 @@ Examples:
   kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
   kernex device list --selector channel=stable --output json
   kernex fleet simulate --devices 1000 --poll 2
+  kernex plugin new --gate targeting my-rings
   kernex doctor
   kernex completions bash > /etc/bash_completion.d/kernex
 
@@ -79,6 +81,9 @@ enum Command {
     /// Policies: those on a server, and the way back in on this machine
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Plugins: write, build, test, measure and sign them, on this machine
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Settings
     #[command(subcommand)]
     Config(settings::Show),
@@ -172,6 +177,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(global).await,
+        Command::Plugin(plugin) => plugin.run(),
         Command::Config(show) => show.run(&global.settings(None)?),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,

@@ -69,7 +69,7 @@ impl Engine {
                 compiled
             }
         };
-        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None }))
+        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None, fuel_at_most: u64::MAX }))
     }
 
     fn compiled(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Compiled, PrepareError> {

@@ -4,11 +4,15 @@ use super::scrub::scrub;
 use super::tree::Source;
 
 /// Every crate of the workspace with those of ours that it may use. A crate that is missing here fails.
-pub(crate) const ALLOWED: [(&str, &[&str]); 11] = [
+pub(crate) const ALLOWED: [(&str, &[&str]); 12] = [
     ("kernex-model", &[]),
     ("kernex-store", &["kernex-model"]),
     ("kernex-engine", &["kernex-model"]),
-    ("kernex", &["kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"]),
+    ("kernex-client", &[]),
+    (
+        "kernex",
+        &["kernex-client", "kernex-componentize", "kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"],
+    ),
     ("kernex-sdk", &[]),
     ("kernex-componentize", &[]),
     ("kernex-plugins", &["kernex-componentize"]),
