@@ -23,7 +23,7 @@ fn a_component_is_inspected() {
     assert!(exports.contains("kernex:policy/targeting@1.0.0") && exports.contains("lifecycle"), "{exports}");
     let text = desk.kernex(&["plugin", "inspect", "rings.wasm"]).done();
     let digest = shown["digest"].as_str().expect("a digest");
-    assert!(text.contains("rings") && text.contains(digest) && text.contains("kernex:policy/facts@1.0.0"), "{text}");
+    assert!(text.contains("rings") && text.contains(digest) && text.contains("kernex:policy/types@1.0.0"), "{text}");
 }
 
 #[test]
@@ -40,8 +40,23 @@ fn settings_are_checked_by_the_schema_and_then_by_the_plugin() {
     }
     let by_plugin = check(r#"{"waves": [{"name": "all"}, {"name": "all"}]}"#).failed();
     assert!(by_plugin.contains("/waves/1") && by_plugin.contains("says the plugin"), "{by_plugin}");
-    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/rings.toml");
-    desk.kernex(&["plugin", "check", "rings.wasm", "--settings", document]).done();
+}
+
+#[test]
+fn the_documents_that_come_with_the_program_pass() {
+    let desk = Desk::new();
+    let documents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    let mut checked = 0;
+    for plugin in kernex_plugins::ALL {
+        let document = documents.join(plugin.name).with_extension("toml");
+        if document.is_file() {
+            desk.put("plugin.wasm", plugin.bytes);
+            let settings = document.display().to_string();
+            desk.kernex(&["plugin", "check", "plugin.wasm", "--settings", &settings]).done();
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "{checked} documents");
 }
 
 #[test]

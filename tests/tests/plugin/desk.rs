@@ -44,7 +44,12 @@ impl Desk {
 
     /// `kernex` with these words.
     pub(super) fn kernex(&self, words: &[&str]) -> Ended {
-        ended(clean(&ServerProcess::program(), self.folder.path()).args(words).output())
+        self.kernex_in(".", words)
+    }
+
+    /// The same, in a folder of the desk.
+    pub(super) fn kernex_in(&self, folder: &str, words: &[&str]) -> Ended {
+        ended(clean(&ServerProcess::program(), &self.path(folder)).args(words).output())
     }
 
     /// `kernex plugin test` of a component over these cases; its JSON, and its code.

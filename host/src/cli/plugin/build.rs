@@ -7,6 +7,7 @@ use kernex_componentize::{BuildError, Crate};
 use kernex_model::digest::Digest;
 use serde::Deserialize;
 
+use super::component::Component;
 use super::report::grouped;
 use crate::cli::CliError;
 
@@ -44,6 +45,8 @@ pub(super) struct Built {
 impl Build {
     pub(super) fn run(self) -> Result<(), CliError> {
         let Built { file, bytes } = build(&self.directory)?;
+        // A crate can compile without exporting anything.
+        Component::open(&file).map_err(CliError::failed)?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         println!("{}  {} bytes  sha256 {}", file.display(), grouped(size), Digest::of(&bytes));
         Ok(())

@@ -64,7 +64,7 @@ pub(super) fn text(component: &Component, verdicts: &[Verdict<'_>]) -> String {
     }
     lines.push(String::new());
     let rows = verdicts.iter().filter_map(|verdict| {
-        let (fuel, at_most) = (verdict.fuel()?, verdict.case.expect.fuel_at_most);
+        let (fuel, at_most) = (verdict.fuel()?, verdict.fuel_at_most);
         let share = at_most.map(|at_most| format!("{} %", fuel.saturating_mul(100) / at_most.max(1)));
         Some(vec![
             verdict.case.name.clone(),
@@ -93,7 +93,7 @@ fn summary(verdicts: &[Verdict<'_>]) -> String {
 
 fn failures(verdict: &Verdict<'_>) -> Vec<String> {
     let mut failures = verdict.failures.clone();
-    if let (Some(at_most), Some(fuel)) = (verdict.over_budget, verdict.fuel()) {
+    if let (true, Some(at_most), Some(fuel)) = (verdict.is_over_budget(), verdict.fuel_at_most, verdict.fuel()) {
         failures.push(format!("it uses {} fuel; the case allows {}", grouped(fuel), grouped(at_most)));
     }
     failures
@@ -116,7 +116,7 @@ pub(super) fn json(component: &Component, verdicts: &[Verdict<'_>]) -> Value {
                 "message": answer.and_then(|answer| answer.reason()).map(|reason| &reason.message),
                 "fault": fault.map(|fault| fault.code()),
                 "fuel": verdict.fuel(),
-                "fuel_at_most": verdict.case.expect.fuel_at_most,
+                "fuel_at_most": verdict.fuel_at_most,
                 "facts_read": verdict.heard.as_ref().map(|heard| &heard.facts_read),
                 "failures": failures(verdict),
                 "notes": verdict.notes,

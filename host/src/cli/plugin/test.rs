@@ -51,7 +51,10 @@ impl Test {
         let (file, cases) = found(&self.plugin, self.cases.as_deref())?;
         let component = Component::open(&file).map_err(CliError::failed)?;
         let loaded = cases::load(&cases).map_err(CliError::failed)?;
-        let verdicts = Trial::new(&component).run(&loaded);
+        let mut verdicts = Trial::new(&component).run(&loaded);
+        if self.bless {
+            write_budgets(&cases, &mut verdicts)?;
+        }
         match self.output {
             Format::Json => {
                 let json = report::json(&component, &verdicts);
@@ -59,12 +62,7 @@ impl Test {
             }
             Format::Table => println!("{}", report::text(&component, &verdicts)),
         }
-        if self.bless {
-            write_budgets(&cases, &verdicts)?;
-        }
-        // A budget that was just written holds.
-        let failed = |verdict: &&Verdict<'_>| if self.bless { !verdict.failures.is_empty() } else { !verdict.passed() };
-        match verdicts.iter().filter(failed).count() {
+        match verdicts.iter().filter(|verdict| !verdict.passed()).count() {
             0 => Ok(()),
             failed => Err(CliError::Failed(format!("{failed} of {} cases failed", verdicts.len()))),
         }
@@ -89,23 +87,23 @@ pub(super) fn found(plugin: &Path, cases: Option<&Path>) -> Result<(PathBuf, Pat
     match candidates.into_iter().find(|path| path.is_file()) {
         Some(cases) => Ok((file, cases)),
         None => {
-            let folders: Vec<String> = folders.iter().map(|folder| folder.join("").display().to_string()).collect();
-            Err(CliError::Failed(format!("there is no {CASES} in `{}`; name one with --cases", folders.join("` or `"))))
+            let looked: Vec<String> = folders.iter().map(|folder| folder.join(CASES).display().to_string()).collect();
+            Err(CliError::Failed(format!("there is no {}; name a case file with --cases", looked.join(" and no "))))
         }
     }
 }
 
 /// Writes the budgets of the cases that answered as they should.
-fn write_budgets(path: &Path, verdicts: &[Verdict<'_>]) -> Result<(), CliError> {
+fn write_budgets(path: &Path, verdicts: &mut [Verdict<'_>]) -> Result<(), CliError> {
     let text = String::from_utf8(read(path, MAX_FILE_BYTES).map_err(CliError::failed)?).map_err(CliError::failed)?;
-    let budgets: Vec<Option<u64>> = verdicts
-        .iter()
-        .map(|verdict| if verdict.failures.is_empty() { verdict.fuel().map(budget) } else { None })
-        .collect();
+    for verdict in verdicts.iter_mut().filter(|verdict| verdict.failures.is_empty()) {
+        verdict.fuel_at_most = verdict.fuel().map(budget);
+    }
+    let budgets: Vec<Option<u64>> = verdicts.iter().map(|verdict| verdict.fuel_at_most).collect();
     let blessed = bless(&text, &budgets).map_err(CliError::Failed)?;
     std::fs::write(path, blessed)
         .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
-    let written = budgets.iter().flatten().count();
-    eprintln!("{written} budgets are written into {}", path.display());
+    // Standard output is for the result.
+    eprintln!("the budgets are written into {}", path.display());
     Ok(())
 }

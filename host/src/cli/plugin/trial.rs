@@ -25,8 +25,8 @@ pub(super) struct Verdict<'a> {
     pub(super) heard: Option<Heard>,
     /// What is wrong, apart from fuel.
     pub(super) failures: Vec<String>,
-    /// Where more fuel was used than the case allows: how much it allows.
-    pub(super) over_budget: Option<u64>,
+    /// The case's budget.
+    pub(super) fuel_at_most: Option<u64>,
     /// What the author may want to know.
     pub(super) notes: Vec<String>,
     /// How often the plugin was asked.
@@ -36,7 +36,12 @@ pub(super) struct Verdict<'a> {
 impl Verdict<'_> {
     /// Whether nothing is wrong.
     pub(super) fn passed(&self) -> bool {
-        self.failures.is_empty() && self.over_budget.is_none()
+        self.failures.is_empty() && !self.is_over_budget()
+    }
+
+    /// Whether more fuel was used than the case allows.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.fuel().zip(self.fuel_at_most).is_some_and(|(fuel, at_most)| fuel > at_most)
     }
 
     /// Fuel of the first asking.
@@ -76,11 +81,12 @@ impl<'a> Trial<'a> {
     }
 
     fn run_case<'c>(&mut self, case: &'c Case) -> Verdict<'c> {
+        let fuel_at_most = case.expect.fuel_at_most;
         let prepared = match self.prepared(case) {
             Ok(prepared) => prepared,
             Err(unprepared) => {
                 let failures = unprepared.lines();
-                return Verdict { case, heard: None, failures, over_budget: None, notes: Vec::new(), runs: 0 };
+                return Verdict { case, heard: None, failures, fuel_at_most, notes: Vec::new(), runs: 0 };
             }
         };
         let heard = case.inquiry.ask(&prepared.fresh);
@@ -90,7 +96,6 @@ impl<'a> Trial<'a> {
         };
         let found = probe(case, &prepared, &heard);
         failures.extend(found.failures);
-        let over_budget = case.expect.fuel_at_most.filter(|at_most| heard.fuel > *at_most);
-        Verdict { case, failures, over_budget, notes: found.notes, runs: found.runs + 1, heard: Some(heard) }
+        Verdict { case, failures, fuel_at_most, notes: found.notes, runs: found.runs + 1, heard: Some(heard) }
     }
 }
