@@ -69,7 +69,8 @@ fn the_chapter_can_be_followed_word_for_word() {
 
 #[test]
 fn steps_are_read_as_a_reader_reads_them() {
-    let text = "# X\n\n    before\n## A\nDo:\n\n    one\n    two words\n\nReplace `a/b`:\n\n```yaml\nx: 1\n\n    y\n```\n\n```rust\nnot this\n```\n## B\n    after\n";
+    let text = "# X\n\n    before\n## A\nDo:\n\n    one\n    two words\n\nReplace `a/b`:\n\n```yaml\nx: 1\n\n    y\n```\n\n\
+                ```rust\nnot this\n```\n## B\n    after\n";
     let wanted = [
         Step::Type("one".to_owned()),
         Step::Type("two words".to_owned()),

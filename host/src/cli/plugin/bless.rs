@@ -159,8 +159,10 @@ mod tests {
     #[test]
     fn every_way_of_writing_keeps_its_form() {
         let text = format!(
-            "# Comments stay.\ncases: # all of them\n  - name: a flow  # expect: nothing\n    {PERMIT}\n    expect: {{ outcome: permitted }}\n\
-             \n  # between\n  - name: a block\n    {PERMIT}\n    expect:\n      # why\n      outcome: permitted # as always\n\
+            "# Comments stay.\ncases: # all of them\n  - name: a flow  # expect: nothing\n    {PERMIT}\n    \
+             expect: {{ outcome: permitted }}\n\
+             \n  # between\n  - name: a block\n    {PERMIT}\n    expect:\n      # why\n      \
+             outcome: permitted # as always\n\
              \x20 - name: a budget\n    expect: {{ outcome: permitted, fuel_at_most: 7 }} # tight\n    {PERMIT}\n\
              \x20 - {{ name: \"fuel_at_most: 5 }}\", {PERMIT}, expect: {{ outcome: permitted }} }}\n\
              \x20 - name: left alone\n    {PERMIT}\n    expect: {{ outcome: permitted }}\nsettings: {{}}\n"
@@ -193,11 +195,16 @@ mod tests {
         let anchors = format!("e: &e {{ outcome: permitted }}\ncases:\n- name: a\n  {PERMIT}\n  expect: *e\n");
         assert!(bless(&anchors, &[Some(5)]).is_err(), "an unknown key");
         let shared = format!(
-            "cases:\n- name: a\n  {PERMIT}\n  expect: &e {{ outcome: permitted }}\n- name: b\n  {PERMIT}\n  expect: *e\n"
+            "cases:\n- name: a\n  {PERMIT}\n  expect: &e {{ outcome: permitted }}\n\
+             - name: b\n  {PERMIT}\n  expect: *e\n"
         );
         let why = bless(&shared, &[None, Some(5)]).expect_err("an alias");
         assert!(why.contains("b: fuel_at_most: 5"), "{why}");
-        let json = r#"{"cases": [{"name": "a", "permit": {"device": "d", "from_bundle": "a", "to_bundle": "b"}, "expect": {"outcome": "permitted"}}]}"#;
-        assert!(bless(json, &[Some(5)]).expect_err("one line").contains("a: fuel_at_most: 5"));
+        let json = r#"{"cases": [{
+            "name": "a",
+            "permit": {"device": "d", "from_bundle": "a", "to_bundle": "b"},
+            "expect": {"outcome": "permitted"}
+        }]}"#;
+        assert!(bless(json, &[Some(5)]).expect_err("JSON").contains("a: fuel_at_most: 5"));
     }
 }

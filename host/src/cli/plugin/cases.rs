@@ -225,7 +225,8 @@ mod tests {
     fn a_label_that_is_no_text_is_refused() {
         let text = |version: &str| {
             format!(
-                "cases:\n- name: a\n  classify:\n    deployment: {{}}\n    devices: [{{ hash: 1, facts: {{ bundle.version: {version}, fact.cores: 4 }} }}]\n  expect: {{ outcome: classes }}\n"
+                "cases:\n- name: a\n  classify:\n    deployment: {{}}\n    devices:\n    - hash: 1\n      \
+                 facts: {{ bundle.version: {version}, fact.cores: 4 }}\n  expect: {{ outcome: classes }}\n"
             )
         };
         assert!(parse(&text("1.2.0")).is_ok());

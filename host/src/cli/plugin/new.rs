@@ -60,7 +60,8 @@ impl FromStr for PluginName {
         let begins = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
         if !begins || text.len() > MAX_NAME_BYTES || !text.bytes().all(letters) || text.ends_with('-') {
             return Err(format!(
-                "a name begins with a letter and has lower case letters, digits and hyphens between them, at most {MAX_NAME_BYTES}"
+                "a name has 1 to {MAX_NAME_BYTES} lower case letters, digits and hyphens; it begins with a letter and \
+                 does not end with a hyphen"
             ));
         }
         if TAKEN.contains(&text) { Err("this name is taken".to_owned()) } else { Ok(Self(text.to_owned())) }
@@ -149,10 +150,9 @@ fn found(named: Option<&Path>, built_from: &Path) -> Result<PathBuf, String> {
     match (is_sdk, named) {
         (true, _) => folder.canonicalize().map_err(|error| format!("cannot open {}: {error}", folder.display())),
         (false, Some(named)) => Err(format!("{} is not the SDK: the folder `sdk` of a checkout is", named.display())),
-        (false, None) => Err(
-            "the checkout that this program was built from is not there; name its SDK with --sdk DIR, the folder `sdk` of a checkout of Kernex"
-                .to_owned(),
-        ),
+        (false, None) => Err("the checkout that this program was built from is not there; \
+                              name its SDK with --sdk DIR, the folder `sdk` of a checkout of Kernex"
+            .to_owned()),
     }
 }
 

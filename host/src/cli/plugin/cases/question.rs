@@ -222,7 +222,8 @@ impl ClassifyText {
             for (name, value) in &facts {
                 if !name.starts_with(REPORTED) && !matches!(value, FactValue::Text(_)) {
                     return Err(format!(
-                        "`{name}` of a device is a text on a server: write it in quotes, or as `{REPORTED}{name}` if devices report it"
+                        "`{name}` of a device is a text on a server: write it in quotes, or as `{REPORTED}{name}` \
+                         if devices report it"
                     ));
                 }
             }
