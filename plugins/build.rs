@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Name of the plugin and of its folder.
-const PLUGINS: [&str; 3] = ["rbac", "rings", "guardian"];
+const PLUGINS: [&str; 9] =
+    ["rbac", "rings", "guardian", "freeze", "sites", "four-eyes", "compat", "ramp", "sequential"];
 
 fn main() -> ExitCode {
     match build() {
@@ -22,7 +23,18 @@ fn build() -> Result<(), Box<dyn std::error::Error>> {
     let workspace = package.parent().ok_or("the plugins package lies in a workspace")?;
     kernex_componentize::watch(
         workspace,
-        &["plugins/rbac", "plugins/rings", "plugins/guardian", "plugins/componentize/src"],
+        &[
+            "plugins/rbac",
+            "plugins/rings",
+            "plugins/guardian",
+            "plugins/freeze",
+            "plugins/sites",
+            "plugins/four-eyes",
+            "plugins/compat",
+            "plugins/ramp",
+            "plugins/sequential",
+            "plugins/componentize/src",
+        ],
     );
     let target = kernex_componentize::guests_directory(&out);
     for plugin in PLUGINS {

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Overrides, Settings, SettingsError};
-use crate::host::StartError;
+use crate::host::{self, StartError};
 
 pub use api::ApiError;
 
@@ -32,6 +32,8 @@ pub use api::ApiError;
 const EXIT_SETTINGS: u8 = 3;
 const EXIT_ADDRESS_IN_USE: u8 = 4;
 const EXIT_STORE_HELD: u8 = 5;
+/// As shells have it: 128 and the number of the signal.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Kernex: a control plane for fleets of devices.
 #[derive(Debug, Parser)]
@@ -48,6 +50,7 @@ Examples:
   kernex serve --listen 127.0.0.1:8080 --data-dir ./data
   kernex register --username ada --email ada@example.org --setup-token TOKEN
   kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
+  kernex deployment create --bundle bun_… --selector channel=stable --watch
   kernex device list --selector channel=stable --output json
   kernex fleet simulate --devices 1000 --poll 2
   kernex plugin new --gate targeting my-rings
@@ -55,7 +58,7 @@ Examples:
   kernex completions bash > /etc/bash_completion.d/kernex
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 wrong settings, 4 the address is in use,
-5 another process has the data directory.";
+5 another process has the data directory, 130 ended by Ctrl-C.";
 
 /// Options of every command that reads settings.
 #[derive(Debug, clap::Args)]
@@ -73,20 +76,20 @@ enum Command {
     /// Start the server
     Serve(serve::Serve),
     /// Bring the database's schema up or down, while the server is stopped
-    #[command(subcommand)]
+    #[command(subcommand, after_help = migrate::EXAMPLES)]
     Migrate(migrate::Migrate),
     /// Accounts, on this machine and while the server is stopped
-    #[command(subcommand)]
+    #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::User),
     /// Policies: those on a server, and the way back in on this machine
-    #[command(subcommand)]
+    #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),
     /// Plugins: write, build, test, measure and sign them, on this machine
-    #[command(subcommand)]
+    #[command(subcommand, after_help = plugin::EXAMPLES)]
     Plugin(plugin::Command),
     /// Settings
-    #[command(subcommand)]
-    Config(settings::Show),
+    #[command(subcommand, after_help = settings::EXAMPLES)]
+    Config(settings::Command),
     /// Print the OpenAPI document
     Openapi,
     /// Make an account on a server and log in to it
@@ -94,19 +97,19 @@ enum Command {
     /// Log in to a server; the following commands use the login
     Login(login::Login),
     /// Bundles on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = bundle::EXAMPLES)]
     Bundle(bundle::Command),
     /// Deployments on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = deployment::EXAMPLES)]
     Deployment(deployment::Command),
     /// What the policies of a server decided
-    #[command(subcommand)]
+    #[command(subcommand, after_help = decision::EXAMPLES)]
     Decision(decision::Command),
     /// Devices on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = device::EXAMPLES)]
     Device(device::Command),
     /// What was done on a server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Command),
     /// Look at what the server needs, and say what to do about what is wrong
     Doctor,
@@ -116,8 +119,11 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Simulated devices
-    #[command(subcommand)]
+    #[command(subcommand, after_help = simulate::EXAMPLES)]
     Fleet(Fleet),
+    /// Compile a plugin for the server that started this process
+    #[command(name = host::COMPILE, hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +144,9 @@ pub enum CliError {
     /// A server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Somebody pressed Ctrl-C: not done, and nothing went wrong.
+    #[error("{0}")]
+    Interrupted(String),
     /// Anything else, in a sentence.
     #[error("{0}")]
     Failed(String),
@@ -151,6 +160,7 @@ impl CliError {
             Self::Settings(_) => EXIT_SETTINGS,
             Self::Start(StartError::AddressInUse(_)) => EXIT_ADDRESS_IN_USE,
             Self::Start(StartError::Store(kernex_store::OpenError::Held(_))) => EXIT_STORE_HELD,
+            Self::Interrupted(_) => EXIT_INTERRUPTED,
             Self::Start(_) | Self::Api(_) | Self::Failed(_) => 1,
         }
     }
@@ -178,7 +188,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(global).await,
         Command::Plugin(plugin) => plugin.run(),
-        Command::Config(show) => show.run(&global.settings(None)?),
+        Command::Config(config) => config.run(global),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
         Command::Login(login) => login.run().await,
@@ -194,5 +204,50 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,
+        Command::CompilePlugin => kernex_engine::compile_for_parent().map_err(CliError::failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The words of a line, as a shell takes it apart; what goes to a file or another program, and a comment, is not
+    /// ours.
+    fn words(line: &str) -> Vec<String> {
+        let ours = line.split(['>', '|', '#']).next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (at, piece) in ours.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words.extend(piece.split_whitespace().map(|word| word.replace('…', "01JD5Z8Q0V3W4X5Y6Z7A8B9C0D")));
+            }
+        }
+        words
+    }
+
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        text.lines().map(str::trim_start).filter(|line| line.starts_with("kernex ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_group_has_examples_that_are_understood() {
+        let root = Cli::command();
+        let mut looked_at = 0;
+        for group in root.get_subcommands().filter(|command| command.has_subcommands()).chain([&root]) {
+            let lines = examples(group);
+            assert!(!lines.is_empty(), "`{} --help` has no examples", group.get_name());
+            let below = group.get_subcommands().filter(|command| !command.has_subcommands()).flat_map(examples);
+            for line in lines.into_iter().chain(below) {
+                let parsed = Cli::try_parse_from(words(&line));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at > 20, "only {looked_at} examples were found");
     }
 }

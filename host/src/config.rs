@@ -1,27 +1,31 @@
 //! Owns the settings: defaults, then a TOML file, then the environment, then flags, parsed once into typed values.
 
+mod codec;
+mod declared;
 mod layers;
+mod reference;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use kernex_model::name::RoleName;
 use kernex_store::{InvalidStoreUrl, StoreOptions, StoreUrl, Sync};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 pub use layers::{Overrides, SettingsError};
+pub use reference::chapter;
 
-/// What `config show` prints in place of a secret.
-const MASKED: &str = "********";
-
-/// Everything that can be set. Each key's documentation says its unit.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+/// Everything that can be set. What is said of a key here is what the book's chapter on settings says, so it is
+/// Markdown for operators; `range` is what is checked, and `x-type` names a type where the Rust one would say little.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The HTTP listener.
     pub http: Http,
-    /// Where everything is kept that no URL below puts elsewhere.
+    /// Where everything is kept that no URL puts elsewhere; made on the first start, for its owner only.
+    #[schemars(extend("x-type" = "path"))]
     pub data_dir: DataDir,
     /// The database.
     pub store: StoreSettings,
@@ -29,11 +33,13 @@ pub struct Settings {
     pub bundles: Bundles,
     /// The server's name.
     pub server: Server,
-    /// Who may make an account.
+    /// Who may make an account, once there is a first one.
     pub registration: Registration,
-    /// The roles of accounts that people make themselves.
+    /// Roles of accounts that people make themselves where `registration` is `open`.
+    #[serde(deserialize_with = "codec::roles")]
+    #[schemars(with = "Vec<String>", extend("x-type" = "list of role names"))]
     pub registration_roles: Vec<RoleName>,
-    /// How devices are admitted.
+    /// How a device that enrols becomes active.
     pub admission: AdmissionRule,
     /// What one address or account may do in a minute.
     pub limits: Limits,
@@ -52,7 +58,7 @@ pub struct Settings {
 }
 
 /// The directory of data. Made on the first start, readable by its owner only.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct DataDir(pub PathBuf);
 
@@ -63,10 +69,11 @@ impl Default for DataDir {
 }
 
 /// `http.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
-    /// Address and port; port 0 takes any free one.
+    /// Where the server listens; port 0 takes any free one. A host name is refused.
+    #[schemars(extend("x-type" = "IP address and port"))]
     pub listen: SocketAddr,
 }
 
@@ -77,19 +84,24 @@ impl Default for Http {
 }
 
 /// `store.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    /// `rocksdb://PATH?sync=every`, `mem://`, `ws://` or `wss://`; RocksDB below the data directory where absent.
+    /// `rocksdb://PATH`, `mem://`, or a SurrealDB server at `ws://…`, `wss://…`, `http://…` or `https://…`; RocksDB
+    /// in `store` below the data directory where there is none.
+    #[schemars(extend("x-type" = "URL"))]
     pub url: Option<String>,
     /// The user at a SurrealDB server.
     pub username: Option<String>,
     /// That user's password.
-    #[serde(deserialize_with = "secret", serialize_with = "masked")]
+    #[serde(deserialize_with = "codec::secret", serialize_with = "codec::masked")]
+    #[schemars(with = "Option<String>", extend("x-type" = "text, secret"))]
     pub password: Option<SecretString>,
     /// Memory for RocksDB's block cache, in MiB.
+    #[schemars(range(min = 8, max = 1_048_576))]
     pub cache_mib: u32,
-    /// Size of one memtable, in KiB; the engine's choice where absent. Small ones flush often.
+    /// Size of one RocksDB memtable, in KiB; the engine's choice where there is none. Small ones flush often.
+    #[schemars(range(min = 64, max = 1_048_576))]
     pub memtable_kib: Option<u32>,
 }
 
@@ -100,10 +112,12 @@ impl Default for StoreSettings {
 }
 
 /// `bundles.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bundles {
-    /// `file://`, `s3://`, `gs://` or `az://`; a folder below the data directory where absent.
+    /// `file:///directory`, `s3://bucket/prefix`, `gs://…` or `az://…`; `bundles` below the data directory where there
+    /// is none.
+    #[schemars(extend("x-type" = "URL"))]
     pub url: Option<String>,
     /// The largest bundle that is taken, in bytes.
     pub max_bytes: u64,
@@ -116,10 +130,10 @@ impl Default for Bundles {
 }
 
 /// `server.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Issuer of tokens, and audience of device assertions.
+    /// Issuer of access tokens, and audience of device assertions; not empty.
     pub name: String,
 }
 
@@ -130,7 +144,7 @@ impl Default for Server {
 }
 
 /// Who may make an account, once the first user is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Registration {
     /// Anyone.
@@ -143,7 +157,7 @@ pub enum Registration {
 }
 
 /// How a device that enrols becomes active.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdmissionRule {
     /// An operator admits it, before or after.
@@ -155,23 +169,33 @@ pub enum AdmissionRule {
     Automatic,
 }
 
-/// `limits.*`: calls in a minute; each has a default of its own where it is absent.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+/// `limits.*`: calls in a minute, which may also come at once.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Attempts to log in, from one address.
-    pub logins_per_address: Option<u32>,
+    /// Attempts to log in from one address, to whatever account. Registrations count here, too.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub logins_per_address: u32,
     /// Attempts to log in to one account.
-    pub logins_per_account: Option<u32>,
-    /// Enrolments from one address.
-    pub enrolments_per_address: Option<u32>,
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub logins_per_account: u32,
+    /// Enrolments from one address; a whole site may stand behind one.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub enrolments_per_address: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { logins_per_address: 300, logins_per_account: 20, enrolments_per_address: 1_200 }
+    }
 }
 
 /// `presence.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Presence {
-    /// Seconds of last-seen times that a crash may forget.
+    /// Seconds between two writings of last-seen times; a crash may forget as much.
+    #[schemars(range(min = 1, max = 3_600))]
     pub flush_interval_s: u32,
 }
 
@@ -182,10 +206,11 @@ impl Default for Presence {
 }
 
 /// `heartbeat.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Heartbeat {
-    /// Seconds between two heartbeats of a device.
+    /// Seconds between two heartbeats of a device; each answer says up to a tenth more or less.
+    #[schemars(range(min = 1, max = 86_400))]
     pub poll_s: u32,
 }
 
@@ -196,10 +221,11 @@ impl Default for Heartbeat {
 }
 
 /// `decisions.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Decisions {
     /// Days that a decision is kept.
+    #[schemars(range(min = 1, max = 36_500))]
     pub keep_days: u32,
 }
 
@@ -210,10 +236,11 @@ impl Default for Decisions {
 }
 
 /// `shutdown.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// Seconds that requests get to finish.
+    /// Seconds that running requests get to finish when the server stops.
+    #[schemars(range(min = 0, max = 3_600))]
     pub grace_s: u32,
 }
 
@@ -224,12 +251,12 @@ impl Default for Shutdown {
 }
 
 /// `log.*`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// One line for people, or one JSON object, per event.
+    /// How an event is written.
     pub format: LogFormat,
-    /// Which events, as `RUST_LOG` writes it.
+    /// Which events are written, in the form of `RUST_LOG`.
     pub filter: String,
 }
 
@@ -240,30 +267,34 @@ impl Default for Log {
 }
 
 /// How log events are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// One line, for people.
     #[default]
     Pretty,
-    /// For machines.
+    /// One JSON object, for machines.
     Json,
 }
 
 /// `telemetry.*`: what is sent to a collector over OTLP. Nothing is, where no endpoint is set.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// The collector's address, such as `http://127.0.0.1:4317`.
+    /// The collector's address, such as `http://127.0.0.1:4317`; nothing is sent where there is none.
+    #[schemars(extend("x-type" = "URL"))]
     pub otlp_endpoint: Option<String>,
-    /// How it is spoken to.
+    /// How the collector is spoken to.
     pub otlp_protocol: OtlpProtocol,
     /// Headers of every export, as `name=value` pairs separated by commas; a collector's API key, for example.
-    #[serde(deserialize_with = "secret", serialize_with = "masked")]
+    #[serde(deserialize_with = "codec::secret", serialize_with = "codec::masked")]
+    #[schemars(with = "Option<String>", extend("x-type" = "text, secret"))]
     pub otlp_headers: Option<SecretString>,
-    /// The share of requests that are traced, 0 to 1, where the caller has not decided it (W3C Trace Context).
+    /// The share of requests that are traced where the caller has not decided it (W3C Trace Context).
+    #[schemars(range(min = 0, max = 1))]
     pub sample_ratio: f64,
     /// Seconds between two exports of metrics.
+    #[schemars(range(min = 1, max = 3_600))]
     pub interval_s: u32,
     /// What the server is called in what it sends.
     pub service_name: String,
@@ -283,7 +314,7 @@ impl Default for TelemetrySettings {
 }
 
 /// The two ways of OTLP.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OtlpProtocol {
     /// gRPC, usually at port 4317.
@@ -323,6 +354,12 @@ impl Settings {
         self.below("bundles")
     }
 
+    /// Where plugins' native code is cached: a directory.
+    #[must_use]
+    pub fn native_code_dir(&self) -> PathBuf {
+        self.below("native-code")
+    }
+
     /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
@@ -339,18 +376,5 @@ impl Settings {
 
     fn below(&self, name: &str) -> PathBuf {
         self.data_dir.0.join(name)
-    }
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
-}
-
-fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        // An empty one is worth seeing: it is most likely a mistake.
-        Some(secret) if secret.expose_secret().is_empty() => serializer.serialize_some(""),
-        Some(_) => serializer.serialize_some(MASKED),
-        None => serializer.serialize_none(),
     }
 }

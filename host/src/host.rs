@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernex_engine::Engine;
+use kernex_engine::{Cache, Compiler, Engine, MAC_BYTES};
 use kernex_store::{MigrationError, OpenError, Store, StoreError, StoreOptions, StoreUrl};
 use poem::listener::TcpAcceptor;
 use secrecy::{ExposeSecret, SecretString};
@@ -143,7 +143,7 @@ pub async fn open(settings: &Settings, engine: &Engine, failures: &ExportFailure
     opened
 }
 
-/// The one runtime of policies that a process has.
+/// The one runtime of policies that a process has. It compiles plugins in this process.
 ///
 /// # Errors
 /// Where the machine is too small for it.
@@ -152,9 +152,34 @@ pub fn engine() -> Result<Engine, StartError> {
         .map_err(|error| StartError::Other(format!("the policy engine does not start: {error}")))
 }
 
+/// The argument that makes this program compile a plugin for the one that started it; see [`kernex_engine::Compiler`].
+pub const COMPILE: &str = "compile-plugin";
+/// What the key of the native code's MACs is called among the server's secrets.
+const NATIVE_CODE_KEY: &str = "native-code";
+
+/// The same runtime for a server: strangers' plugins are compiled in processes of their own.
+///
+/// # Errors
+/// Where the machine is too small for it, or this program cannot be found.
+pub fn server_engine() -> Result<Engine, StartError> {
+    let program = std::env::current_exe()
+        .map_err(|error| StartError::Other(format!("cannot find the program to compile plugins with: {error}")))?;
+    Ok(engine()?.compiled_by(Compiler::new(program, COMPILE)))
+}
+
+/// The engine with a cache in the data directory, whose key is in the store.
+async fn cached(engine: &Engine, settings: &Settings, store: &Store, context: &Context) -> Result<Engine, StartError> {
+    let failed = |reason: String| StartError::Other(format!("cannot use the key of the native code's cache: {reason}"));
+    let fresh = context.bytes::<MAC_BYTES>();
+    let key = store.create_server_secret(NATIVE_CODE_KEY, &fresh).await.map_err(|error| failed(error.to_string()))?;
+    let key = <[u8; MAC_BYTES]>::try_from(key).map_err(|_| failed("it has another length".to_owned()))?;
+    Ok(engine.cached_in(Cache::new(settings.native_code_dir(), key)))
+}
+
 async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: Metrics) -> Result<Opened, StartError> {
     make_data_dir(settings)?;
     let context = Context::system();
+    let engine = cached(engine, settings, &store, &context).await?;
     let storage = BundleStorage::open(&storage_settings(settings)).await?;
     let identity = Identity::open(&store, &context, &settings.server.name, identity_settings(settings)).await?;
     let app_settings = AppSettings {
@@ -164,7 +189,7 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
         trace_ratio: settings.telemetry.otlp_endpoint.is_some().then_some(settings.telemetry.sample_ratio),
     };
     let parts = Parts { context, store, identity, storage, metrics, settings: app_settings };
-    let (app, inboxes) = App::start(parts, engine).await?;
+    let (app, inboxes) = App::start(parts, &engine).await?;
     Ok(Opened { app, inboxes })
 }
 
@@ -177,15 +202,14 @@ fn storage_settings(settings: &Settings) -> StorageSettings {
 }
 
 fn identity_settings(settings: &Settings) -> IdentitySettings {
-    let defaults = IdentitySettings::default();
     let limits = &settings.limits;
     IdentitySettings {
         registration: settings.registration,
         default_roles: settings.registration_roles.clone(),
         admission: settings.admission,
-        logins_per_address_minute: limits.logins_per_address.unwrap_or(defaults.logins_per_address_minute),
-        logins_per_account_minute: limits.logins_per_account.unwrap_or(defaults.logins_per_account_minute),
-        enrolments_per_address_minute: limits.enrolments_per_address.unwrap_or(defaults.enrolments_per_address_minute),
+        logins_per_address_minute: limits.logins_per_address,
+        logins_per_account_minute: limits.logins_per_account,
+        enrolments_per_address_minute: limits.enrolments_per_address,
     }
 }
 

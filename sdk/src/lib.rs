@@ -62,13 +62,15 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 pub mod facts;
+pub mod grants;
 pub mod log;
 mod plugin;
-mod pointer;
+pub mod pointer;
 pub mod rollback;
 pub mod selector;
 pub mod targeting;
 mod values;
+pub mod words;
 
 pub use authorization::Authorization;
 pub use bindings::lifecycle::kernex::policy::types::{

@@ -1,9 +1,15 @@
-//! From a position in a JSON text to the JSON pointer (RFC 6901) of the value there.
+//! JSON pointers (RFC 6901): from a position in a JSON text to the pointer of the value there.
 
 /// What the scanner is inside of.
 enum Frame {
     Object { key: Option<String> },
     Array { index: usize },
+}
+
+/// A name in an object as one step of a pointer, without the slash.
+#[must_use]
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The pointer of the value that ends at, or contains, the 1-based `line` and `column` (in bytes).
@@ -45,7 +51,7 @@ pub(crate) fn at(text: &str, line: usize, column: usize) -> String {
 /// One step of the pointer, escaped; none for an object whose key is not known yet.
 fn step(frame: &Frame) -> Option<String> {
     match frame {
-        Frame::Object { key } => key.as_ref().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Frame::Object { key } => key.as_ref().map(|key| format!("/{}", escaped(key))),
         Frame::Array { index } => Some(format!("/{index}")),
     }
 }

@@ -1,8 +1,14 @@
 //! The rollback gate: when a deployment goes on, stops or goes back.
 
+mod passage;
+pub mod settings;
+mod tally;
+
 pub use crate::bindings::rollback::exports::kernex::policy::rollback::{
     Action, Counts, Extent, Failure, Outcome, Permission, RollbackRequest, Window,
 };
+pub use passage::Passage;
+pub use tally::Tally;
 
 use crate::Plugin;
 

@@ -4,6 +4,7 @@
 mod rows;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod waves;
 
 pub use crate::bindings::targeting::exports::kernex::policy::targeting::{
     Batch, Column, ColumnRequest, ColumnType, Deployment,

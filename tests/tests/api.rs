@@ -12,6 +12,7 @@ mod api {
     mod commands;
     mod device_edit;
     mod device_list;
+    mod doctor;
     mod document;
     mod downloads;
     mod enrolment;
@@ -23,11 +24,13 @@ mod api {
     mod memory;
     mod operations;
     mod page;
+    mod presentation;
     mod process;
     mod refresh;
     mod scope;
     mod setup;
     mod telemetry;
     mod tokens;
+    mod watching;
     mod world;
 }

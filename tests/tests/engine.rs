@@ -3,6 +3,7 @@
 
 mod engine {
     mod bundled;
+    mod compiling;
     mod determinism;
     mod faults;
     mod loading;

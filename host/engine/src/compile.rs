@@ -1,7 +1,4 @@
 //! From bytes to native code, and what a component imports and exports.
-//!
-//! This is the seam for compiling in a child process and for a cache of native code: everything
-//! that compiles goes through [`compile`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

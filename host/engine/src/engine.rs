@@ -6,6 +6,8 @@ use kernex_model::policy::Fact;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, Store};
 
+use crate::cache::Cache;
+use crate::child::Compiler;
 use crate::limits::{
     Budget, COMPONENT_HANDLES, CORE_INSTANCES, KEEP_RESIDENT_BYTES, KEEP_RESIDENT_TABLE_BYTES, Limits, MEMORIES,
     STACK_BYTES, TABLE_ELEMENTS, TABLES,
@@ -19,15 +21,27 @@ const PAGE_FUEL: u8 = 255;
 /// Core instances that a component has usually: its module and two adapters, with one to spare.
 const USUAL_CORE_INSTANCES: u32 = 4;
 
-/// Runs plugins. Cheap to clone; there is one per process.
+/// Runs plugins. Cheap to clone; there is one runtime per process.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine {
+    shared: Arc<Shared>,
+    workshop: Arc<Workshop>,
+}
 
 struct Shared {
     runtime: wasmtime::Engine,
     linker: Linker<Sandbox>,
     limits: Limits,
     shelf: Shelf,
+}
+
+/// Where native code comes from. By default this process compiles, and keeps what it made in memory only.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Workshop {
+    /// What was compiled before.
+    pub(crate) cache: Option<Cache>,
+    /// The program that compiles in this one's place.
+    pub(crate) compiler: Option<Compiler>,
 }
 
 /// The engine could not start.
@@ -43,7 +57,10 @@ pub enum EngineError {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("limits", &self.0.limits).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("limits", &self.shared.limits)
+            .field("workshop", &self.workshop)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,31 +76,50 @@ impl Engine {
         let mut linker = Linker::new(&runtime);
         v1::EveryGate::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox).map_err(failed)?;
         ticker::start(runtime.weak())?;
-        Ok(Self(Arc::new(Shared { runtime, linker, limits, shelf: Shelf::default() })))
+        let shared = Arc::new(Shared { runtime, linker, limits, shelf: Shelf::default() });
+        Ok(Self { shared, workshop: Arc::default() })
+    }
+
+    /// The same engine, which has plugins compiled by that program instead of in this process.
+    #[must_use]
+    pub fn compiled_by(&self, compiler: Compiler) -> Self {
+        let workshop = Workshop { compiler: Some(compiler), ..(*self.workshop).clone() };
+        Self { shared: self.shared.clone(), workshop: Arc::new(workshop) }
+    }
+
+    /// The same engine, which keeps native code there and looks for it there.
+    #[must_use]
+    pub fn cached_in(&self, cache: Cache) -> Self {
+        let workshop = Workshop { cache: Some(cache), ..(*self.workshop).clone() };
+        Self { shared: self.shared.clone(), workshop: Arc::new(workshop) }
     }
 
     /// The limits that hold for every plugin.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        self.shared.limits
     }
 
     pub(crate) fn runtime(&self) -> &wasmtime::Engine {
-        &self.0.runtime
+        &self.shared.runtime
     }
 
     pub(crate) fn linker(&self) -> &Linker<Sandbox> {
-        &self.0.linker
+        &self.shared.linker
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.workshop
     }
 
     pub(crate) fn shelf(&self) -> &Shelf {
-        &self.0.shelf
+        &self.shared.shelf
     }
 
     /// A store for one call: nothing of it outlives the call.
     pub(crate) fn store(&self, budget: Budget, facts: &[Fact]) -> Store<Sandbox> {
-        let sandbox = Sandbox::new(self.0.limits.memory_bytes, facts);
-        let mut store = Store::new(&self.0.runtime, sandbox);
+        let sandbox = Sandbox::new(self.shared.limits.memory_bytes, facts);
+        let mut store = Store::new(&self.shared.runtime, sandbox);
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(budget.hostcall_bytes);
         store.set_max_component_handles(COMPONENT_HANDLES);
@@ -107,6 +143,8 @@ fn config(limits: Limits) -> Config {
         .total_core_instances(instances.saturating_mul(USUAL_CORE_INSTANCES))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(USUAL_CORE_INSTANCES))
+        // For asynchronous calls, of which there are none; the default reserves 2 GiB for them.
+        .total_stacks(1)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

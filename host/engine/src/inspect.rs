@@ -8,7 +8,7 @@ use crate::limits::Budget;
 use crate::{fault, v1};
 
 /// What a component is and wants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Inspection {
     /// SHA-256 of the bytes, in lower case hex: the plugin's identity.
     pub digest: String,
@@ -32,6 +32,14 @@ impl Engine {
     /// gate; any other fault where `describe` fails.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, Fault> {
         compile::admit(self, bytes)?;
+        match &self.workshop().compiler {
+            Some(compiler) => compiler.inspect(bytes),
+            None => self.inspected(bytes),
+        }
+    }
+
+    /// Inspects in this process.
+    pub(crate) fn inspected(&self, bytes: &[u8]) -> Result<Inspection, Fault> {
         let component = compile::compile(self, bytes)?;
         let surface = Surface::of(self, &component);
         let refused = surface.refused();

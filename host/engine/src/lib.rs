@@ -2,15 +2,17 @@
 //!
 //! This is the only crate that knows WebAssembly. A plugin is compiled once per [`Policy`]: its
 //! settings are given to it, the configured instance is snapshotted, and every decision starts a
-//! fresh instance of that snapshot, unless the policy asks for instances that answer more than once. Whatever a plugin does wrong comes back as a
-//! [`Fault`](kernex_model::policy::Fault), never as an error or a panic.
-#![forbid(unsafe_code)]
+//! fresh instance of that snapshot, unless the policy asks for instances that answer more than once.
+//! Whatever a plugin does wrong comes back as a [`Fault`](kernex_model::policy::Fault), never as an error or a panic.
 
+mod cache;
+mod child;
 mod compile;
 mod engine;
 mod fault;
 mod inspect;
 mod limits;
+mod native;
 mod policy;
 mod pool;
 mod prepare;
@@ -21,9 +23,20 @@ mod snapshot;
 mod ticker;
 mod v1;
 
+pub use cache::{Cache, MAC_BYTES};
+pub use child::Compiler;
 pub use engine::{Engine, EngineError};
 pub use inspect::Inspection;
 pub use limits::Limits;
 pub use policy::Policy;
 pub use prepare::PrepareError;
 pub use run::{LogLevel, LogLine, Run};
+
+/// The other side of a [`Compiler`]: does one compilation for the process that started this one, over standard input
+/// and output.
+///
+/// # Errors
+/// Where they cannot be used, or the runtime does not start.
+pub fn compile_for_parent() -> std::io::Result<()> {
+    child::serve(std::io::stdin().lock(), std::io::stdout().lock())
+}

@@ -6,14 +6,16 @@ use kernex_model::policy::{Diagnostic, Fault, Gate};
 use wasmtime_wizer::Wizer;
 
 use crate::compile::{self, Surface};
-use crate::engine::Engine;
+use crate::engine::{Engine, Workshop};
 use crate::limits::Budget;
+use crate::native::{self, Native};
 use crate::policy::{Exports, Policy, Prepared};
 use crate::shelf::{Compiled, Label};
 use crate::{fault, snapshot, v1};
 
 /// Why there is no policy.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PrepareError {
     /// The plugin imports what no plugin may.
     #[error("no plugin may import {}", imports.join(", "))]
@@ -48,7 +50,7 @@ fn listed(diagnostics: &[Diagnostic]) -> String {
 impl Engine {
     /// Configures a plugin with settings (the text of a JSON document), snapshots it and compiles
     /// the snapshot. Blocks for as long as compiling takes: hundreds of milliseconds, unless the same
-    /// was prepared lately.
+    /// was prepared lately or its native code is cached.
     ///
     /// # Errors
     ///
@@ -64,7 +66,7 @@ impl Engine {
         let compiled = match self.shelf().find(&label) {
             Some(compiled) => compiled,
             None => {
-                let compiled = Arc::new(self.compiled(bytes, gate, settings)?);
+                let compiled = Arc::new(self.compiled(bytes, &label, settings)?);
                 self.shelf().keep(label.clone(), compiled.clone());
                 compiled
             }
@@ -72,10 +74,36 @@ impl Engine {
         Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None, fuel_at_most: u64::MAX }))
     }
 
-    fn compiled(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Compiled, PrepareError> {
-        let configured = self.configured(bytes, gate, settings)?;
-        let component = compile::compile(self, &configured)?;
-        let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
+    /// From the cache, or compiled and then cached.
+    fn compiled(&self, bytes: &[u8], label: &Label, settings: &str) -> Result<Compiled, PrepareError> {
+        let Workshop { cache, compiler } = self.workshop();
+        let name = label.file_name(native::compatibility(self));
+        if let Some(found) = cache.as_ref().and_then(|cache| cache.find(&name)) {
+            match self.ready(&found, label.gate) {
+                Ok(compiled) => return Ok(compiled),
+                Err(fault) => tracing::warn!(%fault, "cached native code does not load; compiling it again"),
+            }
+        }
+        let native = match compiler {
+            Some(compiler) => compiler.prepare(bytes, label.gate, settings)?,
+            None => self.native(bytes, label.gate, settings)?,
+        };
+        if let Some(cache) = cache {
+            cache.keep(&name, &native);
+        }
+        Ok(self.ready(&native, label.gate)?)
+    }
+
+    /// Native code of the configured plugin, made in this process.
+    pub(crate) fn native(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Native, PrepareError> {
+        compile::admit(self, bytes)?;
+        self.admit_settings(settings)?;
+        Ok(Native::compile(self, &self.configured(bytes, gate, settings)?)?)
+    }
+
+    /// Links native code and finds the gate's functions in it.
+    fn ready(&self, native: &Native, gate: Gate) -> Result<Compiled, Fault> {
+        let pre = self.linker().instantiate_pre(&native.load(self)?).map_err(|error| fault::of_loading(&error))?;
         let mut store = self.store(Budget::describe(), &[]);
         let exports = pre
             .instantiate(&mut store)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kernex_model::policy::Gate;
 use wasmtime::component::InstancePre;
 
+use crate::compile;
 use crate::policy::Exports;
 use crate::sandbox::Sandbox;
 
@@ -18,6 +19,14 @@ pub(crate) struct Label {
     pub(crate) plugin_digest: String,
     pub(crate) settings_digest: String,
     pub(crate) gate: Gate,
+}
+
+impl Label {
+    /// Under what name its native code is cached, given what that code depends on beside its source.
+    pub(crate) fn file_name(&self, compatibility: u64) -> String {
+        let Self { plugin_digest, settings_digest, gate } = self;
+        compile::digest(format!("{plugin_digest} {settings_digest} {gate} {compatibility:016x}").as_bytes())
+    }
 }
 
 /// Native code of a configured plugin, and where its functions are.

@@ -98,6 +98,12 @@ pub enum AppError {
     /// Not now.
     #[error("the server is busy; try again")]
     Busy,
+    /// The database is away, or does not answer in time. A change may have been made all the same.
+    #[error("the database does not answer; try again")]
+    StoreAway {
+        /// For the log.
+        cause: String,
+    },
     /// Our fault. The text is for the log, never for the caller.
     #[error("internal error")]
     Internal(String),
@@ -136,7 +142,12 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::ForeignCursor => Self::field("invalid-cursor", "cursor", error.to_string()),
-            error => Self::Internal(error.to_string()),
+            StoreError::TimedOut { .. } | StoreError::Unreachable(_) | StoreError::Closed => {
+                Self::StoreAway { cause: error.to_string() }
+            }
+            StoreError::Database(_) | StoreError::Unreadable { .. } | StoreError::TooMany { .. } => {
+                Self::Internal(error.to_string())
+            }
         }
     }
 }
@@ -151,5 +162,19 @@ impl From<CommitError> for AppError {
             CommitError::Busy => Self::Busy,
             CommitError::Failed(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_no_defect() {
+        let away = [StoreError::TimedOut { limit_ms: 1 }, StoreError::Unreachable("x".into()), StoreError::Closed];
+        for error in away {
+            assert!(matches!(AppError::from(error), AppError::StoreAway { .. }));
+        }
+        assert!(matches!(AppError::from(StoreError::Database("x".into())), AppError::Internal(_)));
     }
 }

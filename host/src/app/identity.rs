@@ -28,7 +28,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use access::{ACCESS_LIFETIME_S, AccessTokens, TokenRefusal, Verified};
-use attempts::{Attempts, ENROLMENTS_PER_ADDRESS_MINUTE, LOGINS_PER_ACCOUNT_MINUTE, LOGINS_PER_ADDRESS_MINUTE};
+use attempts::Attempts;
 use login::Superseded;
 use password::Hasher;
 use remembered::Remembered;
@@ -58,19 +58,6 @@ pub struct IdentitySettings {
     pub logins_per_account_minute: u32,
     /// Enrolments from one address in a minute.
     pub enrolments_per_address_minute: u32,
-}
-
-impl Default for IdentitySettings {
-    fn default() -> Self {
-        Self {
-            registration: Registration::default(),
-            default_roles: Vec::new(),
-            admission: AdmissionRule::default(),
-            logins_per_address_minute: LOGINS_PER_ADDRESS_MINUTE,
-            logins_per_account_minute: LOGINS_PER_ACCOUNT_MINUTE,
-            enrolments_per_address_minute: ENROLMENTS_PER_ADDRESS_MINUTE,
-        }
-    }
 }
 
 /// Why identity could not be made ready; the server does not start then.

@@ -53,7 +53,7 @@ impl ApiError {
     }
 
     /// Whether the same call may succeed a little later, and when.
-    fn passing(&self) -> Option<Option<Duration>> {
+    pub(super) fn passing(&self) -> Option<Option<Duration>> {
         match self {
             Self::Transport(_) => Some(None),
             Self::Problem { status: 429 | 502..=504, retry_after, .. } => Some(*retry_after),

@@ -14,6 +14,13 @@ const COLUMNS: [Column; 6] = [
     ("decision", "/decision_id"),
 ];
 
+/// For `kernex audit --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex audit list --limit 20
+  kernex audit list --action deployment:create
+  kernex audit list --principal usr_… --output json";
+
 /// What was done on a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

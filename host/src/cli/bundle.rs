@@ -27,6 +27,13 @@ const COLUMNS: [Column; 6] = [
 /// Bytes that are read from disk at once.
 const READ_BYTES: usize = 256 * 1024;
 
+/// For `kernex bundle --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
+  kernex bundle upload ./rules.json --name rules --version 7 --media-type application/json
+  kernex bundle list --limit 5";
+
 /// Bundles on a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

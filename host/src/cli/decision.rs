@@ -19,6 +19,13 @@ const COLUMNS: [Column; 9] = [
     ("id", "/id"),
 ];
 
+/// For `kernex decision --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex decision list --gate rollback --subject dep_…
+  kernex decision list --gate authorization --output json
+  kernex decision show dec_…";
+
 /// What the policies of a server decided.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -1,22 +1,35 @@
-//! Owns `deployment`: creates one on a server, and follows it until nothing more happens by itself.
+//! Owns `deployment`: creates one on a server, shows and steers it, and follows it to its end.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod shown;
+mod view;
+mod watch;
 
 use clap::Subcommand;
-use kernex_model::deployment::{DeploymentState, StateReason};
 use kernex_model::id::{BundleId, DeploymentId};
 use kernex_model::name::DeploymentName;
 use kernex_model::selector::Selector;
-use kernex_model::wave::{ExclusionCount, WaveState};
-use serde::Deserialize;
 
 use super::CliError;
 use super::listing::{Column, Listing};
-use super::operator::{Operator, Server};
+use super::operator::Server;
+use shown::Seen;
 
-/// How often a watched deployment is read.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// For `kernex deployment --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex deployment create --bundle bun_… --selector channel=stable --watch
+  kernex deployment create --bundle bun_… --selector 'site in (berlin,paris),!legacy' --canary 10 --soak-s 600
+  kernex deployment watch dep_…
+  kernex deployment watch dep_… --output json | jq -r .state
+  kernex deployment list --limit 5
+  kernex deployment pause dep_… --reason 'wait for the weekend'
+  kernex deployment resume dep_…
+  kernex deployment rollback dep_… --reason 'the modem does not come up'";
+
+const WATCHING: &str = "\
+On a terminal, watching shows the waves live; elsewhere, a line for each change; with --output json, an object
+in a line for each change. It goes on through restarts of the server and ends when nothing more happens by itself.
+Ctrl-C ends the watching and not the deployment.";
 
 /// Deployments on a server.
 #[derive(Debug, Subcommand)]
@@ -34,15 +47,20 @@ pub(crate) enum Command {
     /// Send its devices back to what they ran before
     Rollback(Step),
     /// Show where a deployment stands
-    Show {
-        #[command(flatten)]
-        server: Server,
-        /// The deployment (dep_…)
-        deployment: DeploymentId,
-        /// Print every change, until nothing more happens by itself
-        #[arg(long)]
-        watch: bool,
-    },
+    Show(Show),
+    /// Follow a deployment, until nothing more happens by itself
+    #[command(after_help = WATCHING)]
+    Watch(One),
+}
+
+/// How a deployment is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// Everything that the server says, for programs
+    Json,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -73,14 +91,37 @@ impl Step {
             Some(reason) => serde_json::json!({ "reason": reason }),
             None => serde_json::json!({}),
         };
-        let shown: Shown = self.server.operator().await?.post(&path, &body).await?;
-        print!("{}", describe(&shown));
-        Ok(())
+        let seen = Seen::parse(self.server.operator().await?.post(&path, &body).await?)?;
+        show(&seen, Output::Text)
     }
+}
+
+/// One deployment on a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    server: Server,
+    /// The deployment (dep_…)
+    deployment: DeploymentId,
+    /// How it is shown
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Show where a deployment stands.
+#[derive(Debug, clap::Args)]
+#[command(after_help = WATCHING)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    one: One,
+    /// Go on as `kernex deployment watch` does
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Deploy a bundle to the devices that a selector matches.
 #[derive(Debug, clap::Args)]
+#[command(after_help = WATCHING)]
 pub(crate) struct Create {
     #[command(flatten)]
     server: Server,
@@ -114,31 +155,12 @@ pub(crate) struct Create {
     /// A fact for the policies, such as --set min_executed=20; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, serde_json::Value)>,
-    /// Print every change, until nothing more happens by itself
+    /// Follow it, until nothing more happens by itself
     #[arg(long)]
     watch: bool,
-}
-
-/// A deployment as far as it is shown.
-#[derive(Deserialize)]
-struct Shown {
-    id: DeploymentId,
-    name: DeploymentName,
-    state: DeploymentState,
-    #[serde(default)]
-    reason: Option<StateReason>,
-    waves: Vec<ShownWave>,
-    #[serde(default)]
-    exclusions: Vec<ExclusionCount>,
-    #[serde(default)]
-    settled: bool,
-}
-
-#[derive(Deserialize)]
-struct ShownWave {
-    name: String,
-    state: WaveState,
-    counts: BTreeMap<String, u64>,
+    /// How it is shown
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
 }
 
 fn setting(text: &str) -> Result<(String, serde_json::Value), String> {
@@ -160,22 +182,34 @@ impl Command {
             Self::Resume(step) => step.ask("resume").await,
             Self::Cancel(step) => step.ask("cancel").await,
             Self::Rollback(step) => step.ask("rollback").await,
-            Self::Show { server, deployment, watch } => {
-                let operator = server.operator().await?;
-                let shown = read(&operator, deployment).await?;
-                print!("{}", describe(&shown));
-                if watch { follow(&server, shown).await } else { Ok(()) }
+            Self::Show(Show { one, watch: false }) => show(&one.read().await?, one.output),
+            Self::Show(Show { one, watch: true }) | Self::Watch(one) => {
+                watch::watch(&one.server, one.read().await?, one.output).await
             }
         }
     }
 }
 
+impl One {
+    async fn read(&self) -> Result<Seen, CliError> {
+        Seen::read(&self.server.operator().await?, self.deployment).await
+    }
+}
+
+/// Prints how a deployment stands.
+fn show(seen: &Seen, output: Output) -> Result<(), CliError> {
+    match output {
+        Output::Text => print!("{}", seen.shown.describe()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&seen.document).map_err(CliError::failed)?),
+    }
+    Ok(())
+}
+
 impl Create {
     async fn run(self) -> Result<(), CliError> {
         let operator = self.server.operator().await?;
-        let shown: Shown = operator.post("/api/v1/deployments", &self.body()).await?;
-        print!("{}", describe(&shown));
-        if self.watch { follow(&self.server, shown).await } else { Ok(()) }
+        let seen = Seen::parse(operator.post("/api/v1/deployments", &self.body()).await?)?;
+        if self.watch { watch::watch(&self.server, seen, self.output).await } else { show(&seen, self.output) }
     }
 
     /// Leaves out what was not given: the server's defaults hold then.
@@ -203,115 +237,9 @@ impl Create {
     }
 }
 
-async fn read(operator: &Operator, id: DeploymentId) -> Result<Shown, CliError> {
-    Ok(operator.get(&format!("/api/v1/deployments/{id}")).await?)
-}
-
-/// Prints what changes, and in the end how it all stands. The login is asked for each time, because a
-/// deployment may take longer than an access token lives.
-async fn follow(server: &Server, mut shown: Shown) -> Result<(), CliError> {
-    while !shown.settled {
-        tokio::time::sleep(WATCH_INTERVAL).await;
-        let now = read(&server.operator().await?, shown.id).await?;
-        let change = difference(&shown, &now);
-        if !change.is_empty() {
-            println!("{}  {change}", chrono::Local::now().format("%H:%M:%S"));
-        }
-        shown = now;
-    }
-    print!("{}", describe(&shown));
-    Ok(())
-}
-
-/// What is not as it was, in one line: the state with its reason, and the waves that moved.
-fn difference(before: &Shown, now: &Shown) -> String {
-    let mut parts = Vec::new();
-    if before.state != now.state {
-        let reason = now.reason.as_ref().map(|reason| format!(" because {}", reason.message)).unwrap_or_default();
-        parts.push(format!("{}{reason}", now.state.as_str()));
-    }
-    for (at, wave) in now.waves.iter().enumerate() {
-        let same = before.waves.get(at).is_some_and(|old| old.state == wave.state && old.counts == wave.counts);
-        if !same {
-            parts.push(format!("{} {}: {}", wave.name, wave.state_text(), wave.counts_text()));
-        }
-    }
-    parts.join(" | ")
-}
-
-impl ShownWave {
-    fn state_text(&self) -> &'static str {
-        match self.state {
-            WaveState::Waiting => "waiting",
-            WaveState::Open => "open",
-            WaveState::Passed => "passed",
-            WaveState::Failed => "failed",
-        }
-    }
-
-    fn counts_text(&self) -> String {
-        let counts = self.counts.iter().filter(|(_, count)| **count > 0);
-        let texts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
-        if texts.is_empty() { "no devices".to_owned() } else { texts.join(", ") }
-    }
-}
-
-fn describe(shown: &Shown) -> String {
-    let mut text = format!("{}  {}  {}\n", shown.id, shown.state.as_str(), shown.name);
-    if let Some(reason) = &shown.reason {
-        text.push_str(&format!("  because {} ({}, by {})\n", reason.message, reason.code, reason.by));
-    }
-    for wave in &shown.waves {
-        text.push_str(&format!("  wave {:<12} {:<8} {}\n", wave.name, wave.state_text(), wave.counts_text()));
-    }
-    for exclusion in &shown.exclusions {
-        text.push_str(&format!(
-            "  left out: {} devices, {} ({})\n",
-            exclusion.count, exclusion.message, exclusion.code
-        ));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_deployment_is_described() {
-        let shown: Shown = serde_json::from_value(serde_json::json!({
-            "id": "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "name": "two", "state": "rolling_back",
-            "reason": { "code": "failure-share", "message": "3 of 5 failed", "by": "policy:guardian" },
-            "waves": [{ "name": "canary", "state": "failed", "counts": { "failed": 3, "verified": 2, "queued": 0 } }],
-        }))
-        .expect("a deployment");
-        let text = describe(&shown);
-        assert!(
-            text.contains("rolling_back  two") && text.contains("3 of 5 failed (failure-share, by policy:guardian)")
-        );
-        assert!(text.contains("failed   3 failed, 2 verified\n"), "{text}");
-    }
-
-    #[test]
-    fn a_change_is_one_line() {
-        let shown = |state: &str, canary: u64| -> Shown {
-            serde_json::from_value(serde_json::json!({
-                "id": "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "name": "two", "state": state,
-                "reason": { "code": "c", "message": "so it is", "by": "host" },
-                "waves": [
-                    { "name": "canary", "state": "open", "counts": { "running": canary } },
-                    { "name": "all", "state": "waiting", "counts": { "queued": 5 } },
-                ],
-            }))
-            .expect("a deployment")
-        };
-        assert_eq!(difference(&shown("running", 1), &shown("running", 1)), "");
-        assert_eq!(difference(&shown("running", 1), &shown("running", 2)), "canary open: 2 running");
-        assert_eq!(
-            difference(&shown("running", 2), &shown("paused", 0)),
-            "paused because so it is | canary open: no devices"
-        );
-    }
 
     #[test]
     fn settings_keep_their_types() {

@@ -22,6 +22,16 @@ const COLUMNS: [Column; 7] = [
 const TIMELINE: [Column; 4] =
     [("at", "/at"), ("code", "/code"), ("message", "/message"), ("deployment", "/deployment_id")];
 
+/// For `kernex device --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex device list --status pending
+  kernex device list --selector 'channel=stable,!legacy' --output json
+  kernex device admit dev_…
+  kernex device explain dev_…
+  kernex device timeline dev_… --limit 20
+  kernex device retire dev_…";
+
 /// Devices on a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -111,7 +111,7 @@ fn table(items: &[Value], columns: &[Column]) -> Table {
     table
 }
 
-/// One value in one line. What devices and people wrote must not move the terminal's cursor.
+/// One value in one line.
 fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => "-".to_owned(),
@@ -124,6 +124,11 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::Bool(truth)) => truth.to_string(),
         Some(Value::Number(number)) => number.to_string(),
     };
+    one_line(&text)
+}
+
+/// What devices and people wrote must not move the terminal's cursor.
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 

@@ -7,6 +7,13 @@ use super::CliError;
 use crate::config::Settings;
 use crate::host;
 
+/// For `kernex migrate --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex migrate status
+  kernex migrate up --data-dir /var/lib/kernex
+  kernex migrate down --steps 1 --yes";
+
 /// Bring the database's schema up or down.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {

@@ -81,7 +81,8 @@ async fn renew(api: &Api, kept: Credentials) -> Result<String, CliError> {
     }
     let body = Refresh { refresh_token: &kept.refresh_token };
     let tokens: Tokens = api.post("/api/v1/auth/refresh", None, &body).await.map_err(|error| match error {
-        ApiError::Problem { detail, .. } => {
+        // A server that is busy or stopping has said nothing about the login.
+        ApiError::Problem { ref detail, .. } if error.passing().is_none() => {
             CliError::Failed(format!("the login at {} has ended: {detail}; use `kernex login`", kept.server))
         }
         error => error.into(),

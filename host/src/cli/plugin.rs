@@ -21,6 +21,16 @@ use clap::Subcommand;
 
 use super::CliError;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex plugin new --gate targeting my-rings
+  kernex plugin build my-rings
+  kernex plugin test my-rings --bless
+  kernex plugin check my-rings/target/kernex/my-rings.wasm --settings my-rings/settings.json
+  kernex plugin bench my-rings --samples 5000
+  kernex plugin keygen --out plugin-key.pem
+  kernex plugin sign my-rings/target/kernex/my-rings.wasm --key plugin-key.pem";
+
 /// Plugins: write, build, test, measure and sign them. None of this needs a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

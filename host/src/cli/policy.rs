@@ -16,6 +16,13 @@ const COLUMNS: [Column; 6] = [
     ("by", "/created_by"),
 ];
 
+/// For `kernex policy --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex policy list
+  kernex policy list --output json
+  kernex policy restore --data-dir /var/lib/kernex";
+
 /// Policies: those on a server, and the way back in on this machine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {

@@ -20,7 +20,7 @@ impl Serve {
         let telemetry = Telemetry::start(&settings.log, &settings.telemetry).map_err(StartError::from)?;
         // From here on a signal ends the process in order, also while it is still starting.
         let signal = stop_signal()?;
-        let mut running = Host::start(settings, &host::engine()?, telemetry.failures()).await?;
+        let mut running = Host::start(settings, &host::server_engine()?, telemetry.failures()).await?;
         running.announce(&mut std::io::stdout()).map_err(CliError::failed)?;
         running.serve_until(signal).await;
         tracing::info!("stopping");

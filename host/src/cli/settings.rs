@@ -1,25 +1,35 @@
-//! Owns `config show` and `openapi`: what is set, and what the API is.
+//! Owns `config` and `openapi`: what is set, what can be, and what the API is.
 
 use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::CliError;
-use crate::config::{DataDir, Settings};
+use super::{CliError, Global};
+use crate::config::{self, DataDir, Settings};
 use crate::telemetry::ExportFailures;
 use crate::{host, http};
 
+/// For `kernex config --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex config show
+  kernex config show --config /etc/kernex.toml";
+
 /// Settings.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Show {
+pub(crate) enum Command {
     /// Print the settings in force as TOML, without secrets
     Show,
+    /// Print every setting there is, as the book's chapter on them, in Markdown
+    Reference,
 }
 
-impl Show {
-    pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
+impl Command {
+    pub(super) fn run(self, global: Global) -> Result<(), CliError> {
         match self {
-            Self::Show => print!("{}", settings.to_toml().map_err(CliError::failed)?),
+            Self::Show => print!("{}", global.settings(None)?.to_toml().map_err(CliError::failed)?),
+            // Reads no settings: who looks one up may have wrong ones.
+            Self::Reference => print!("{}", config::chapter()),
         }
         Ok(())
     }

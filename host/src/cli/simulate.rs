@@ -32,17 +32,20 @@ const ATTEMPTS: u32 = 12;
 /// How often what happened to the devices is written down, so that a second run goes on from there.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// For `kernex fleet --help` and `kernex fleet simulate --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex fleet simulate --devices 1000 --poll 2
+  kernex fleet simulate --devices 1000 --poll 2 --fail-rate 0.6 --fail-version 2.0.0
+  kernex fleet simulate --devices 50 --until-idle 20";
+
 /// Run simulated devices, with real keys and real HTTP, against a server.
 ///
 /// With a login (or --username, or --token) the keys are admitted beforehand and given the labels
 /// channel, site and ring; otherwise the server must admit devices by itself (admission = "automatic"),
 /// or somebody must. A second run with the same state directory is the same fleet.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "\
-Examples:
-  kernex fleet simulate --devices 1000 --poll 2
-  kernex fleet simulate --devices 1000 --poll 2 --fail-rate 0.6 --fail-version 2.0.0
-  kernex fleet simulate --devices 50 --until-idle 20")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Simulate {
     #[command(flatten)]
     server: Server,

@@ -10,6 +10,12 @@ use crate::config::Settings;
 use crate::host;
 use crate::telemetry::ExportFailures;
 
+/// For `kernex user --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex user create --username ada --email ada@example.org
+  kernex user create --username eve --email eve@example.org --role viewer --data-dir /var/lib/kernex";
+
 /// Accounts, on this machine and while the server is stopped.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
+use tracing_subscriber::EnvFilter;
 
-use super::Settings;
+use super::{Settings, declared};
 
 /// The file that is read where no other is named, if it exists.
 const DEFAULT_FILE: &str = "kernex.toml";
@@ -93,24 +94,20 @@ impl Settings {
         if let Err(error) = self.store_url() {
             return wrong(format!("`store.url`: {error}"));
         }
-        for (key, value, least, most) in [
-            ("heartbeat.poll_s", self.heartbeat.poll_s, 1, 86_400),
-            ("telemetry.interval_s", self.telemetry.interval_s, 1, 3_600),
-            ("decisions.keep_days", self.decisions.keep_days, 1, 36_500),
-            ("presence.flush_interval_s", self.presence.flush_interval_s, 1, 3_600),
-            ("shutdown.grace_s", self.shutdown.grace_s, 0, 3_600),
-            ("store.cache_mib", self.store.cache_mib, 8, 1_048_576),
-            ("store.memtable_kib", self.store.memtable_kib.unwrap_or(64), 64, 1_048_576),
-            ("limits.logins_per_address", self.limits.logins_per_address.unwrap_or(1), 1, 1_000_000),
-            ("limits.logins_per_account", self.limits.logins_per_account.unwrap_or(1), 1, 1_000_000),
-            ("limits.enrolments_per_address", self.limits.enrolments_per_address.unwrap_or(1), 1, 10_000_000),
-        ] {
-            if !(least..=most).contains(&value) {
-                return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
-            }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return wrong(format!("`log.filter`: {error}"));
         }
-        if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
-            return wrong(format!("`telemetry.sample_ratio` is {}; a share is 0 to 1", self.telemetry.sample_ratio));
+        let values = serde_json::to_value(self).map_err(|error| SettingsError::Invalid(error.to_string()))?;
+        for setting in declared::settings() {
+            let Some((least, most)) = setting.range() else { continue };
+            let key = &setting.key;
+            let value = values.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&serde_json::Value::Null);
+            // What is no finite number has no JSON form. Only a setting that has no value by default may lack one.
+            if value.as_f64().map_or(setting.default.is_null(), |number| (least..=most).contains(&number)) {
+                continue;
+            }
+            let value = value.as_f64().map_or_else(|| "no number".to_owned(), |number| number.to_string());
+            return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
         }
         Ok(())
     }
@@ -132,6 +129,12 @@ fn known_keys() -> BTreeSet<String> {
     keys
 }
 
+/// The variable of the environment that sets `key`.
+pub(super) fn variable(key: &str) -> String {
+    let name = key.to_uppercase().replace('.', ENVIRONMENT_SEPARATOR);
+    format!("{ENVIRONMENT_PREFIX}{ENVIRONMENT_SEPARATOR}{name}")
+}
+
 /// serde would refuse it as well, but names neither the table nor the file.
 fn refuse_unknown(table: &Map<String, Value>, path: &str, known: &BTreeSet<String>) -> Result<(), SettingsError> {
     for (name, value) in table {
@@ -148,7 +151,8 @@ fn refuse_unknown(table: &Map<String, Value>, path: &str, known: &BTreeSet<Strin
     Ok(())
 }
 
-fn join(path: &str, name: &str) -> String {
+/// The key of what is called `name` in the table `path`.
+pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -212,6 +216,10 @@ mod tests {
             ("[heartbeat]\npoll_s = 0\n", "`heartbeat.poll_s` is 0"),
             ("admission = \"perhaps\"\n", "admission"),
             ("[store]\nurl = \"surrealkv://x\"\n", "`store.url`: surrealkv"),
+            ("[telemetry]\nsample_ratio = nan\n", "`telemetry.sample_ratio` is no number"),
+            ("[log]\nfilter = \"kernex=loud\"\n", "`log.filter`: "),
+            ("registration_roles = [\"viewer\", \"No One\"]\n", "registration_roles"),
+            ("registration_roles = 1\n", "names of roles"),
             ("not toml", "cannot read the settings"),
         ];
         for (toml, named) in cases {
@@ -220,6 +228,57 @@ mod tests {
         }
         let error = load("", &[("KERNEX__HTTP__PORT", "1")], &Overrides::default()).expect_err("an unknown key");
         assert!(error.to_string().contains("`http.port`"), "{error}");
+    }
+
+    #[test]
+    fn what_a_type_declares_is_what_is_checked() {
+        let set = |key: &str, value: f64| load("", &[(&variable(key), &value.to_string())], &Overrides::default());
+        let mut checked = 0;
+        for setting in declared::settings() {
+            let Some((least, most)) = setting.range() else { continue };
+            let key = setting.key.as_str();
+            for value in [least, most] {
+                assert!(set(key, value).is_ok(), "{key} = {value}");
+            }
+            let error = set(key, most + 1.0).expect_err(key).to_string();
+            let said = format!("`{key}` is {}; it must lie between {least} and {most}", most + 1.0);
+            assert!(error.ends_with(&said), "{error}");
+            assert!(set(key, least - 1.0).is_err(), "{key}");
+            checked += 1;
+        }
+        assert!(checked > 10, "only {checked} settings have a range");
+    }
+
+    #[test]
+    fn each_setting_can_be_set_by_its_variable() {
+        for setting in declared::settings() {
+            let value = match &setting.default {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Array(_) => "viewer".to_owned(),
+                serde_json::Value::Null if setting.key.ends_with("_kib") => "64".to_owned(),
+                serde_json::Value::Null if setting.key == "store.url" => "mem://".to_owned(),
+                serde_json::Value::Null => "something".to_owned(),
+                other => other.to_string(),
+            };
+            let set = load("", &[(&variable(&setting.key), &value)], &Overrides::default());
+            assert!(set.is_ok(), "{}={value}: {set:?}", variable(&setting.key));
+        }
+    }
+
+    #[test]
+    fn a_variable_gives_a_list_separated_by_commas() {
+        let toml = "registration_roles = [\"operator\"]\n";
+        let roles = |variables: &[(&str, &str)]| {
+            let settings = load(toml, variables, &Overrides::default()).expect("good settings");
+            settings.registration_roles.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(roles(&[]), ["operator"]);
+        assert_eq!(roles(&[("KERNEX__REGISTRATION_ROLES", "viewer")]), ["viewer"]);
+        assert_eq!(roles(&[("KERNEX__REGISTRATION_ROLES", "viewer, operator")]), ["viewer", "operator"]);
+        assert_eq!(roles(&[("KERNEX__REGISTRATION_ROLES", "")]), [""; 0], "a variable can empty the list");
+        let wrong = load(toml, &[("KERNEX__REGISTRATION_ROLES", "viewer,No One")], &Overrides::default());
+        let error = wrong.expect_err("no role's name").to_string();
+        assert!(error.contains("registration_roles") && error.contains("RoleName"), "{error}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use super::auth::Done;
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
@@ -92,13 +92,8 @@ impl ApiKeyApi {
 
     /// List API keys
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
-    async fn list_api_keys(
-        &self,
-        caller: Bearer,
-        limit: LimitQuery,
-        cursor: CursorQuery,
-    ) -> Answer<Json<Listing<ApiKey>>> {
-        Ok(Json(self.app.list_api_keys(&caller.0, &page(limit, cursor)?).await?.into()))
+    async fn list_api_keys(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Paged<ApiKey>> {
+        Ok(self.app.list_api_keys(&caller.0, &page(limit, cursor)?).await?.into())
     }
 
     /// Revoke an API key

@@ -8,9 +8,8 @@ use kernex_model::record::AuditRecord;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 
-use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
@@ -51,7 +50,7 @@ impl AuditApi {
         action: Query<Option<Action>>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<AuditRecord>>, Problem> {
+    ) -> Result<Paged<AuditRecord>, Problem> {
         let page = page(limit, cursor)?;
         let query = AuditQuery {
             principal: principal.0,
@@ -59,6 +58,6 @@ impl AuditApi {
             resource_kind: resource_kind.0,
             action: action.0,
         };
-        Ok(Json(self.app.list_audit_records(&caller.0, &query, page).await?.into()))
+        Ok(self.app.list_audit_records(&caller.0, &query, page).await?.into())
     }
 }

@@ -6,13 +6,14 @@ use kernex_model::id::{SessionId, UserId};
 use kernex_model::name::{Email, Username};
 use kernex_model::time::Timestamp;
 use kernex_model::user::{Session, User};
+use kernex_store::Listed;
 use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::ExposeSecret;
 
 use super::body::Json;
 use super::caller::{Anyone, Bearer};
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{Tagged, tagged};
 use super::secret_text::SecretText;
@@ -233,10 +234,10 @@ impl AuthApi {
         caller: Bearer,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Answer<Json<Listing<SessionAnswer>>> {
+    ) -> Answer<Paged<SessionAnswer>> {
         let listed = self.app.list_sessions(&caller.0, &page(limit, cursor)?).await?;
         let items = listed.items.into_iter().map(|session| SessionAnswer::new(session, caller.0.session)).collect();
-        Ok(Json(Listing { items, next: listed.next.map(|cursor| cursor.to_string()) }))
+        Ok(Listed { items, next: listed.next }.into())
     }
 
     /// End one session

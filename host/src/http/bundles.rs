@@ -21,7 +21,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOpti
 use super::body::Json;
 use super::caller::Bearer;
 use super::content::{self, ContentAnswer};
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{Tagged, tagged};
 use super::tag::Tag;
@@ -112,9 +112,9 @@ impl BundleApi {
         caller: Bearer,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<Bundle>>, Problem> {
+    ) -> Result<Paged<Bundle>, Problem> {
         let page = page(limit, cursor)?;
-        Ok(Json(self.app.list_bundles(&caller.0, &page).await?.into()))
+        Ok(self.app.list_bundles(&caller.0, &page).await?.into())
     }
 
     /// Get a bundle

@@ -11,7 +11,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
@@ -91,9 +91,9 @@ impl ConfigApi {
         id: Path<DeviceId>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<DeviceConfig>>, Problem> {
+    ) -> Result<Paged<DeviceConfig>, Problem> {
         let listed = self.app.list_device_configs(&caller.0, id.0, &page(limit, cursor)?).await?;
-        Ok(Json(listed.into()))
+        Ok(listed.into())
     }
 
     /// Roll a device's config back

@@ -12,6 +12,7 @@ use poem_openapi::registry::{
     MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
 };
 
+use super::conditional::{names, opaque};
 use super::problem::Problem;
 use crate::app::AppError;
 use crate::app::bundles::Content;
@@ -64,10 +65,10 @@ pub(super) async fn answer(content: Content, headers: &HeaderMap) -> Result<Cont
 
 /// RFC 9110, section 13.2.2: the order in which preconditions count.
 fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Result<Wanted, AppError> {
-    if headers.contains_key(header::IF_MATCH) && !names(headers, &header::IF_MATCH, |tag| tag == etag) {
+    if headers.contains_key(header::IF_MATCH) && !names(headers.get_all(header::IF_MATCH), |tag| tag == etag) {
         return Err(AppError::Stale);
     }
-    if names(headers, &header::IF_NONE_MATCH, |tag| tag.strip_prefix("W/").unwrap_or(tag) == etag) {
+    if names(headers.get_all(header::IF_NONE_MATCH), |tag| opaque(tag) == etag) {
         return Ok(Wanted::Nothing);
     }
     let mut ranges = headers.get_all(header::RANGE).iter();
@@ -81,12 +82,6 @@ fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Result<Wanted, AppError
         Some(range) if range.is_empty() => Err(AppError::RangeNotSatisfiable { size }),
         Some(range) => Ok(Wanted::Part(range)),
     }
-}
-
-/// Whether a list of entity tags is `*` or has one that fits. Our tags hold no comma.
-fn names(headers: &HeaderMap, name: &HeaderName, fits: impl Fn(&str) -> bool) -> bool {
-    let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).map(str::trim).any(|tag| tag == "*" || fits(tag))
 }
 
 /// The one part that a `Range` asks for; empty where no byte of it exists. `None` where the header is to

@@ -10,7 +10,7 @@ use poem_openapi::param::{Path, Query};
 
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
@@ -50,10 +50,10 @@ impl DecisionApi {
         outcome: Query<Option<DecisionOutcome>>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<Decision>>, Problem> {
+    ) -> Result<Paged<Decision>, Problem> {
         let page = page(limit, cursor)?;
         let query = DecisionQuery { gate: gate.0, policy: policy.0, subject: subject.0, outcome: outcome.0 };
-        Ok(Json(self.app.list_decisions(&caller.0, &query, page).await?.into()))
+        Ok(self.app.list_decisions(&caller.0, &query, page).await?.into())
     }
 
     /// Get a decision, with all that the policy was asked and answered

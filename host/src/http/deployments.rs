@@ -15,7 +15,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{Tagged, tagged};
 use super::tag::Tag;
@@ -156,10 +156,10 @@ impl DeploymentApi {
         kind: Query<Option<DeploymentKind>>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Answer<Json<Listing<Deployment>>> {
+    ) -> Answer<Paged<Deployment>> {
         let filter = DeploymentFilter { kind: Some(kind.0.unwrap_or(DeploymentKind::Fleet)), state: state.0 };
         let listed = self.app.list_deployments(&caller.0, filter, &page(limit, cursor)?).await?;
-        Ok(Json(listed.into()))
+        Ok(listed.into())
     }
 
     /// Get a deployment
@@ -180,9 +180,9 @@ impl DeploymentApi {
         state: Query<Option<AssignmentState>>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Answer<Json<Listing<Assignment>>> {
+    ) -> Answer<Paged<Assignment>> {
         let listed = self.app.list_assignments(&caller.0, id.0, state.0, &page(limit, cursor)?).await?;
-        Ok(Json(listed.into()))
+        Ok(listed.into())
     }
 
     /// Pause a deployment

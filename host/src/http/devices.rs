@@ -18,7 +18,8 @@ use poem_openapi::{Object, OpenApi};
 use super::body::Json;
 use super::caller::{Anyone, Bearer};
 use super::enrolment::{EnrolmentRequest, Welcome};
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::link::Linked;
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{IfMatch, Tagged, tagged};
 use super::tag::Tag;
@@ -104,10 +105,10 @@ impl DeviceApi {
         seen_before: Query<Option<Timestamp>>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<Device>>, Problem> {
+    ) -> Result<Paged<Device>, Problem> {
         let page = page(limit, cursor)?;
         let query = DeviceQuery { selector: selector.0, status: status.0, seen_before: seen_before.0 };
-        Ok(Json(self.app.list_devices(&caller.0, &query, page).await?.into()))
+        Ok(self.app.list_devices(&caller.0, &query, page).await?.into())
     }
 
     /// Get a device
@@ -139,9 +140,9 @@ impl DeviceApi {
         id: Path<DeviceId>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<BundleHistoryEntry>>, Problem> {
+    ) -> Result<Paged<BundleHistoryEntry>, Problem> {
         let page = page(limit, cursor)?;
-        Ok(Json(self.app.list_device_bundles(&caller.0, id.0, &page).await?.into()))
+        Ok(self.app.list_device_bundles(&caller.0, id.0, &page).await?.into())
     }
 
     /// Explain a device: what happened to it, newest first, and where it stands in what is going on
@@ -152,10 +153,10 @@ impl DeviceApi {
         id: Path<DeviceId>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<DeviceTimeline>, Problem> {
+    ) -> Result<Linked<DeviceTimeline>, Problem> {
         let page = page(limit, cursor)?;
         let (explanations, listed) = self.app.get_device_timeline(&caller.0, id.0, &page).await?;
-        let Listing { items, next } = listed.into();
-        Ok(Json(DeviceTimeline { explanations, items, next }))
+        let next = listed.next.map(|cursor| cursor.to_string());
+        Ok(Linked::new(DeviceTimeline { explanations, items: listed.items, next: next.clone() }, next))
     }
 }

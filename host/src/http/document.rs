@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::documented;
 use super::idempotency::MAX_KEY_BYTES;
 
 /// Operations that make something, whose documentation names the header. It works for every POST.
@@ -44,6 +45,7 @@ pub(super) fn complete(derived: &str) -> String {
     for operation in methods.flat_map(|methods| methods.values_mut()).filter_map(Value::as_object_mut) {
         complete_operation(operation);
     }
+    documented::describe(&mut document);
     if let Some(tags) = document.get_mut("tags").and_then(Value::as_array_mut) {
         let place = |tag: &Value| TAGS.iter().position(|name| tag["name"] == *name).unwrap_or(TAGS.len());
         tags.sort_by_key(place);

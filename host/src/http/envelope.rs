@@ -20,7 +20,9 @@ use tracing::{Instrument, Span};
 use super::allowed::AllowedMethods;
 use super::body::{MAX_JSON_BYTES, rule, too_large};
 use super::caller::CallContext;
+use super::compressed;
 use super::idempotency::{self, Begun};
+use super::presentation::Asked;
 use super::problem::Problem;
 use crate::app::App;
 use crate::telemetry;
@@ -66,7 +68,11 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         let span = self.span(id, &request);
         let target = request.uri().clone();
         request.extensions_mut().insert(CallContext { id, app: self.app.clone() });
-        let answer = self.answer(id, request, &span).instrument(span.clone()).await;
+        let asked = asked(&mut request);
+        let answer = match (self.answer(id, request, &span).instrument(span.clone()).await, asked) {
+            (Ok(response), Some(asked)) => Box::pin(asked.present(&target, response)).await,
+            (answer, _) => answer,
+        };
         let mut response = self.encode(answer, id, &target);
         let status = response.status().as_u16();
         let operation = response.data::<OperationId>().map_or("none", |operation| operation.0);
@@ -129,6 +135,7 @@ impl<E: Endpoint + 'static> Envelope<E> {
     async fn answer(&self, id: RequestId, mut request: Request, span: &Span) -> poem::Result<Response> {
         let streams = streams(request.method(), request.uri().path());
         check_head(&request)?;
+        compressed::refuse_coded(request.headers())?;
         if !streams {
             limit_body(&mut request).await?;
         }
@@ -177,6 +184,21 @@ impl<E: Endpoint + 'static> Envelope<E> {
             .into()),
         }
     }
+}
+
+/// How the request is to be answered; `None` where the answer goes out as the handler made it: content, which has
+/// validators and a digest of its own, and heartbeats, whose answer is short and comes too often.
+fn asked(request: &mut Request) -> Option<Asked> {
+    let path = request.uri().path();
+    if path == HEARTBEAT || streams(request.method(), path) {
+        return None;
+    }
+    let asked = Asked::of(request);
+    if *request.method() == Method::HEAD {
+        // The router would answer it without the body that the headers tell of; `present` takes that away.
+        request.set_method(Method::GET);
+    }
+    Some(asked)
 }
 
 /// Whether nothing is lost where the call ends in its middle.

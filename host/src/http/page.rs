@@ -10,6 +10,7 @@ use poem_openapi::Object;
 use poem_openapi::param::Query;
 use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 
+use super::link::Linked;
 use super::problem::Problem;
 
 /// Items of one answer, at most.
@@ -74,8 +75,12 @@ pub struct Listing<T: Type + ToJSON + ParseFromJSON> {
     pub next: Option<String>,
 }
 
-impl<T: Type + ToJSON + ParseFromJSON> From<Listed<T>> for Listing<T> {
+/// What most lists answer: one page, and links to others.
+pub type Paged<T> = Linked<Listing<T>>;
+
+impl<T: Type + ToJSON + ParseFromJSON> From<Listed<T>> for Paged<T> {
     fn from(listed: Listed<T>) -> Self {
-        Self { items: listed.items, next: listed.next.map(|cursor| cursor.to_string()) }
+        let next = listed.next.map(|cursor| cursor.to_string());
+        Self::new(Listing { items: listed.items, next: next.clone() }, next)
     }
 }

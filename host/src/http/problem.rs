@@ -185,6 +185,11 @@ impl From<AppError> for Problem {
             }
             AppError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence)
                 .with_header(header::RETRY_AFTER, BUSY_RETRY_AFTER_S),
+            AppError::StoreAway { cause } => {
+                tracing::error!(cause, "the database does not answer");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-away", sentence)
+                    .with_header(header::RETRY_AFTER, BUSY_RETRY_AFTER_S)
+            }
             AppError::Internal(cause) => {
                 tracing::error!(cause, "internal error");
                 Self::internal()

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use super::auth::{CreatedUser, Done};
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{IfMatch, Tagged, tagged};
 use super::secret_text::SecretText;
@@ -115,8 +115,8 @@ impl UserApi {
 
     /// List accounts
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
-    async fn list_users(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Json<Listing<User>>> {
-        Ok(Json(self.app.list_users(&caller.0, &page(limit, cursor)?).await?.into()))
+    async fn list_users(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Paged<User>> {
+        Ok(self.app.list_users(&caller.0, &page(limit, cursor)?).await?.into())
     }
 
     /// See an account

@@ -22,7 +22,12 @@ pub enum CallKind {
     Read,
     /// May write.
     Write,
+    /// Changes the schema: over a large table that takes minutes.
+    Migrate,
 }
+
+/// How long a step of the schema may take.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 impl CallKind {
     /// The name as it is written.
@@ -31,6 +36,15 @@ impl CallKind {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Migrate => "migrate",
+        }
+    }
+
+    /// How long it may take, where others may take `usual`.
+    pub(crate) fn limit(self, usual: Duration) -> Duration {
+        match self {
+            Self::Read | Self::Write => usual,
+            Self::Migrate => MIGRATION_LIMIT,
         }
     }
 }

@@ -67,9 +67,18 @@ impl Store {
     /// Runs a transaction until it does not collide, at most [`ATTEMPTS`] times with a pause of full
     /// jitter in between. A time-out or an unknown outcome is not tried again.
     pub(crate) async fn retried(&self, text: &str, variables: Variables) -> Result<surrealdb::IndexedResults, Failure> {
+        self.retried_as(CallKind::Write, text, variables).await
+    }
+
+    pub(crate) async fn retried_as(
+        &self,
+        kind: CallKind,
+        text: &str,
+        variables: Variables,
+    ) -> Result<surrealdb::IndexedResults, Failure> {
         let mut longest = FIRST_PAUSE_MS;
         for _ in 1..ATTEMPTS {
-            match self.try_query(CallKind::Write, text, variables.clone()).await {
+            match self.try_query(kind, text, variables.clone()).await {
                 Err(Failure::Collided) => {
                     let pause = rand::rng().random_range(1..=longest);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -78,6 +87,6 @@ impl Store {
                 outcome => return outcome,
             }
         }
-        self.try_query(CallKind::Write, text, variables).await
+        self.try_query(kind, text, variables).await
     }
 }

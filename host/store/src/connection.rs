@@ -12,6 +12,7 @@ use surrealdb::{IndexedResults, Surreal};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
 
+use crate::call::CallKind;
 use crate::error::{Failure, OpenError, StoreError, read, reason};
 use crate::store::StoreOptions;
 use crate::url::{StoreUrl, Sync};
@@ -54,8 +55,14 @@ impl Connection {
     }
 
     /// Runs statements. The error of any one of them is the error of the whole.
-    pub(crate) async fn query(&self, text: &str, variables: Variables) -> Result<IndexedResults, Failure> {
-        let limit_ms = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
+    pub(crate) async fn query(
+        &self,
+        text: &str,
+        variables: Variables,
+        kind: CallKind,
+    ) -> Result<IndexedResults, Failure> {
+        let limit = kind.limit(self.limit);
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let handle = self.handle.read().clone().ok_or(Failure::Other(StoreError::Closed))?;
         // Boxed: the database's own futures have many kilobytes, and every caller's would hold them.
         let answer = Box::pin(async {
@@ -64,7 +71,7 @@ impl Connection {
                 Handle::Server(db) => db.query(text).bind(variables).await,
             }
         });
-        let mut results = tokio::time::timeout(self.limit, answer)
+        let mut results = tokio::time::timeout(limit, answer)
             .await
             .map_err(|_| Failure::Other(StoreError::TimedOut { limit_ms }))?
             .map_err(|error| read(&error))?;

@@ -8,6 +8,7 @@ use kernex_model::time::Timestamp;
 use rand::Rng as _;
 use surrealdb::types::{Object, RecordId, Value, Variables};
 
+use crate::call::CallKind;
 use crate::codec::{key_of, text_of};
 use crate::error::{Failure, MigrationError, StoreError};
 use crate::lease;
@@ -253,7 +254,7 @@ impl Migrator {
         variables.insert("owner", hold.owner.clone());
         variables.insert("epoch", i64::try_from(hold.epoch).unwrap_or(i64::MAX));
         variables.insert("until", now().plus_millis(i64::from(LEASE_MS)).as_millis());
-        match self.store.retried(&text, variables).await {
+        match self.store.retried_as(CallKind::Migrate, &text, variables).await {
             Ok(_) => {
                 tracing::info!(migration.name = file.name, migration.up = up, "migrated");
                 Ok(())

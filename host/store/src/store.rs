@@ -48,7 +48,8 @@ impl Default for StoreOptions {
             cache_bytes: 256 << 20,
             username: None,
             password: None,
-            query_timeout: Duration::from_secs(30),
+            // Less than a call may take, so that the caller is told what was missing.
+            query_timeout: Duration::from_secs(20),
             watch: None,
             small_memtables: None,
         }
@@ -129,7 +130,7 @@ impl Store {
     ) -> Result<surrealdb::IndexedResults, Failure> {
         let began = Instant::now();
         let span = tracing::debug_span!("store.query", kind = kind.as_str(), db.system.name = "surrealdb");
-        let answer = self.connection.query(text, variables).instrument(span).await;
+        let answer = self.connection.query(text, variables, kind).instrument(span).await;
         if let Some(watch) = &self.watch {
             watch(Call { kind, outcome: CallOutcome::of(&answer), took: began.elapsed() });
         }

@@ -1,5 +1,6 @@
 //! What an administrator sets.
 
+use kernex_sdk::rollback::settings::{Breach, Extent};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,39 +34,6 @@ pub struct Settings {
     /// Whether a person may send a single device back.
     #[serde(default = "yes")]
     pub allow_manual: bool,
-}
-
-/// What happens when too many fail.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Breach {
-    /// The deployment pauses until a person resumes it.
-    #[default]
-    Pause,
-    /// The deployment is halted and devices go back.
-    RollBack,
-}
-
-/// Which devices go back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Extent {
-    /// Those that failed.
-    FailedDevices,
-    /// Every exposed device of the open wave.
-    CurrentWave,
-    /// Every exposed device of the deployment.
-    Everyone,
-}
-
-impl From<Extent> for kernex_sdk::rollback::Extent {
-    fn from(extent: Extent) -> Self {
-        match extent {
-            Extent::FailedDevices => Self::FailedDevices,
-            Extent::CurrentWave => Self::CurrentWave,
-            Extent::Everyone => Self::Everyone,
-        }
-    }
 }
 
 fn default_max_failure_share() -> f64 {

@@ -1,15 +1,14 @@
 //! Authorization by roles: what each role, the devices and everybody may do is data in the settings.
 
-mod grants;
+mod selectors;
 mod settings;
-mod words;
 
 use kernex_sdk::authorization::{Decision, Principal, PrincipalKind, Request, Resource, Visible};
-use kernex_sdk::{Authorization, Diagnostic, Facts, Operator, Plugin, Reason, Requirement};
+use kernex_sdk::grants::Grants;
+use kernex_sdk::words::{Asked, ByWord, Word};
+use kernex_sdk::{Authorization, Diagnostic, Facts, Operator, Plugin, Reason, Requirement, pointer};
 
-use grants::Grants;
 pub use settings::{Granted, Role, Settings};
-use words::{Asked, ByWord, Word};
 
 /// The kind of resource that a role's `devices` selector narrows.
 const DEVICE: &str = "device";
@@ -45,8 +44,7 @@ impl Plugin for Rbac {
         let self_service = grants("/self_service", &settings.self_service);
         let mut roles = Vec::new();
         for (name, role) in settings.roles {
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            let grants = grants(&format!("/roles/{escaped}/grants"), &role.grants);
+            let grants = grants(&format!("/roles/{}/grants", pointer::escaped(&name)), &role.grants);
             let devices = role.devices.map(|selector| selector.0).unwrap_or_default();
             roles.push((name, Allowed { grants, devices }));
         }
@@ -99,7 +97,7 @@ impl Authorization for Rbac {
                 return Visible::All;
             }
             seen = Some(match seen {
-                Some(selector) => grants::either(selector, &allowed.devices),
+                Some(selector) => selectors::either(selector, &allowed.devices),
                 None => allowed.devices.clone(),
             });
         }
@@ -129,7 +127,7 @@ impl Rbac {
     fn role_allows(&self, principal: &Principal, asked: Asked<'_>, resource: &Resource) -> bool {
         // A device that does not exist yet has no labels to compare.
         let narrowed = resource.kind == DEVICE && resource.id.is_some();
-        self.granting(principal, asked).any(|allowed| !narrowed || grants::hold(&allowed.devices, &resource.facts))
+        self.granting(principal, asked).any(|allowed| !narrowed || selectors::hold(&allowed.devices, &resource.facts))
     }
 }
 

@@ -2,14 +2,13 @@
 
 mod job;
 mod settings;
-mod waves;
 
+use kernex_sdk::targeting::waves::Waves;
 use kernex_sdk::targeting::{Class, Deployment, Layout, Row, texts};
 use kernex_sdk::{Diagnostic, Facts, Plugin, Reason, Requirement, Selector, Targeting};
 
 use job::{Job, Standing};
-pub use settings::{Settings, Wave};
-use waves::Waves;
+pub use settings::Settings;
 
 /// The device's and the deployment's fact for a bundle's name.
 const BUNDLE_NAME: &str = "bundle.name";

@@ -7,6 +7,9 @@ use kernex_tests::harness::{DeviceKey, ServerProcess, TestServer, run};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+/// The book's chapter on settings.
+const SETTINGS_CHAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/settings.md");
+
 /// Runs `kernex` with these words, as somebody at a server.
 async fn kernex(server: &str, token: &str, words: &str) -> Output {
     Command::new(ServerProcess::program())
@@ -110,6 +113,19 @@ fn the_doctor_says_what_is_wrong() {
         let ill = doctor(server.directory()).await;
         assert_eq!(ill.status.code(), Some(1));
         assert!(said(&ill).contains("chmod 700"), "{}", said(&ill));
+    });
+}
+
+#[test]
+fn the_chapter_on_settings_is_what_the_program_prints() {
+    run(async {
+        let mut command = Command::new(ServerProcess::program());
+        // Wrong settings do not keep anybody from looking them up.
+        command.args(["config", "reference"]).env("KERNEX__HTTP__COLOUR", "red");
+        let printed = done(command.output().await.expect("the program runs"));
+        let chapter = std::fs::read_to_string(SETTINGS_CHAPTER).expect("docs/src/settings.md is checked in");
+        let differs = printed.lines().zip(chapter.lines()).find(|(printed, chapter)| printed != chapter);
+        assert!(printed == chapter, "docs/src/settings.md has fallen behind: `make openapi`; {differs:#?}");
     });
 }
 

@@ -146,7 +146,7 @@ fn preauthorizing_a_key_that_waits_admits_its_device() {
 #[test]
 fn enrolling_is_slowed_down() {
     run(async {
-        let server = TestServer::start_with(|settings| settings.limits.enrolments_per_address = Some(3)).await;
+        let server = TestServer::start_with(|settings| settings.limits.enrolments_per_address = 3).await;
         for _ in 0..3 {
             server.enrol(DeviceKey::ed25519(), json!({})).await;
         }

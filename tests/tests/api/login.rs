@@ -47,7 +47,7 @@ fn a_wrong_password_and_an_unknown_user_look_alike() {
 #[test]
 fn guessing_one_account_is_slowed_down_and_others_are_not() {
     run(async {
-        let server = TestServer::start_with(|settings| settings.limits.logins_per_account = Some(3)).await;
+        let server = TestServer::start_with(|settings| settings.limits.logins_per_account = 3).await;
         server.admin_account().await;
         let other = server.account(&["viewer"]).await;
         let mut refused = None;

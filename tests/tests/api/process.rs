@@ -85,6 +85,8 @@ fn exit_codes_tell_what_is_wrong() {
         assert_eq!((code, said.contains("heartbeat.poll_s")), (Some(3), true), "{said}");
         let (code, said) = fails(server.command(&["serve"]).env("KERNEX__HTTP__COLOUR", "red")).await;
         assert_eq!((code, said.contains("http.colour")), (Some(3), true), "{said}");
+        let (code, said) = fails(server.command(&["serve"]).env("KERNEX__LOG__FILTER", "kernex=loud")).await;
+        assert_eq!((code, said.contains("log.filter")), (Some(3), true), "{said}");
         let taken = server.base().replace("http://", "");
         let (code, said) = fails(&mut server.command(&["serve", "--listen", &taken])).await;
         assert_eq!((code, said.contains("address is in use")), (Some(4), true), "{said}");

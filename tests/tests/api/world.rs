@@ -16,9 +16,9 @@ const ENDS_SESSION: [&str; 3] = ["logout", "change_password", "revoke_all_sessio
 /// Raises every rate, because the table is one caller that calls a thousand times.
 pub(crate) fn without_rates(settings: &mut Settings) {
     settings.registration = Registration::Open;
-    settings.limits.logins_per_address = Some(1_000_000);
-    settings.limits.logins_per_account = Some(1_000_000);
-    settings.limits.enrolments_per_address = Some(1_000_000);
+    settings.limits.logins_per_address = 1_000_000;
+    settings.limits.logins_per_account = 1_000_000;
+    settings.limits.enrolments_per_address = 1_000_000;
 }
 
 /// A server, somebody for every column of the table, and one device that all speak of as `mine`.

@@ -4,7 +4,7 @@ use super::scrub::scrub;
 use super::tree::Source;
 
 /// Every crate of the workspace with those of ours that it may use. A crate that is missing here fails.
-pub(crate) const ALLOWED: [(&str, &[&str]); 12] = [
+pub(crate) const ALLOWED: [(&str, &[&str]); 18] = [
     ("kernex-model", &[]),
     ("kernex-store", &["kernex-model"]),
     ("kernex-engine", &["kernex-model"]),
@@ -19,6 +19,12 @@ pub(crate) const ALLOWED: [(&str, &[&str]); 12] = [
     ("kernex-plugin-rbac", &["kernex-sdk"]),
     ("kernex-plugin-rings", &["kernex-sdk"]),
     ("kernex-plugin-guardian", &["kernex-sdk"]),
+    ("kernex-plugin-freeze", &["kernex-sdk"]),
+    ("kernex-plugin-sites", &["kernex-sdk"]),
+    ("kernex-plugin-four-eyes", &["kernex-sdk"]),
+    ("kernex-plugin-compat", &["kernex-sdk"]),
+    ("kernex-plugin-ramp", &["kernex-sdk"]),
+    ("kernex-plugin-sequential", &["kernex-sdk"]),
     // The tests may see everything but the SDK: what a plugin is, they know from the contract.
     (
         "kernex-tests",

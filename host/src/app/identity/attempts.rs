@@ -16,12 +16,6 @@ use crate::app::{AppError, Context};
 
 /// Keys of one rate at most. Beyond it, those that are idle are dropped; if all are busy, new ones are refused.
 pub const MAX_KEYS: usize = 100_000;
-/// Attempts at one account in a minute, also at once.
-pub const LOGINS_PER_ACCOUNT_MINUTE: u32 = 20;
-/// Attempts at any account from one address in a minute, also at once.
-pub const LOGINS_PER_ADDRESS_MINUTE: u32 = 300;
-/// Enrolments from one address in a minute, also at once: a whole site may stand behind one.
-pub const ENROLMENTS_PER_ADDRESS_MINUTE: u32 = 1_200;
 
 /// The clock of [`Context`], as governor wants it: nanoseconds since 1970.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 /// An action as it is asked for, hashed once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub struct Asked<'a> {
     pub(crate) action: Word<'a>,
     /// The part before the colon; the whole action where there is none.
     pub(crate) noun: Word<'a>,
@@ -10,19 +10,23 @@ pub(crate) struct Asked<'a> {
 
 /// A text and its hash.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Word<'a> {
+pub struct Word<'a> {
     pub(crate) text: &'a str,
     hash: u64,
 }
 
 impl<'a> Word<'a> {
-    pub(crate) fn of(text: &'a str) -> Self {
+    /// The text, hashed.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
         Self { text, hash: text.bytes().fold(FNV_OFFSET, step) }
     }
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(text: &'a str) -> Self {
+    /// The action, hashed, and its noun.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
         let (mut hash, mut noun) = (FNV_OFFSET, None);
         for (position, byte) in text.bytes().enumerate() {
             if byte == b':' && noun.is_none() {
@@ -45,17 +49,20 @@ fn step(hash: u64, byte: u8) -> u64 {
 
 /// A map from words, in the order of their hashes.
 #[derive(Debug)]
-pub(crate) struct ByWord<T>(Vec<(u64, String, T)>);
+pub struct ByWord<T>(Vec<(u64, String, T)>);
 
 impl<T> ByWord<T> {
-    pub(crate) fn new(entries: impl IntoIterator<Item = (String, T)>) -> Self {
+    /// A map from these words. Of a word that is there twice, only one value is found.
+    pub fn new(entries: impl IntoIterator<Item = (String, T)>) -> Self {
         let hashed = |(word, value): (String, T)| (Word::of(&word).hash, word, value);
         let mut entries: Vec<(u64, String, T)> = entries.into_iter().map(hashed).collect();
         entries.sort_by(|(a, one, _), (b, other, _)| (a, one).cmp(&(b, other)));
         Self(entries)
     }
 
-    pub(crate) fn get(&self, word: Word<'_>) -> Option<&T> {
+    /// What the word maps to.
+    #[must_use]
+    pub fn get(&self, word: Word<'_>) -> Option<&T> {
         let first = self.0.partition_point(|(hash, _, _)| *hash < word.hash);
         self.0[first..]
             .iter()

@@ -1,53 +1,9 @@
-//! Sets of actions, and selectors applied to facts.
+//! Selectors applied to facts, and put together.
 
 use std::collections::BTreeSet;
 
 use kernex_sdk::selector::{MAX_REQUIREMENTS, MAX_VALUES};
-use kernex_sdk::{Diagnostic, Fact, Facts, Operator, Requirement, Value};
-
-use crate::words::{Asked, ByWord};
-
-/// A set of actions, made for asking whether it contains one.
-#[derive(Debug, Default)]
-pub(crate) struct Grants {
-    everything: bool,
-    nouns: ByWord<()>,
-    actions: ByWord<()>,
-}
-
-impl Grants {
-    /// Parses grants. What is wrong with them is added to the diagnostics, with `pointer` as the
-    /// place of the list.
-    pub(crate) fn parse(grants: &[String], pointer: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let (mut everything, mut nouns, mut actions) = (false, BTreeSet::new(), BTreeSet::new());
-        for (index, grant) in grants.iter().enumerate() {
-            match grant.split_once(':') {
-                None if grant == "*" => everything = true,
-                Some((noun, "*")) if is_word(noun) => {
-                    nouns.insert(noun.to_owned());
-                }
-                Some((noun, verb)) if is_word(noun) && is_word(verb) => {
-                    actions.insert(grant.clone());
-                }
-                Some(_) | None => diagnostics.push(Diagnostic::new(
-                    format!("{pointer}/{index}"),
-                    format!("`{grant}` is no grant: `noun:verb`, `noun:*` and `*` are"),
-                )),
-            }
-        }
-        let set = |words: BTreeSet<String>| ByWord::new(words.into_iter().map(|word| (word, ())));
-        Self { everything, nouns: set(nouns), actions: set(actions) }
-    }
-
-    pub(crate) fn contain(&self, asked: Asked<'_>) -> bool {
-        self.everything || self.actions.get(asked.action).is_some() || self.nouns.get(asked.noun).is_some()
-    }
-}
-
-fn is_word(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    !text.is_empty() && text.bytes().all(plain)
-}
+use kernex_sdk::{Fact, Facts, Operator, Requirement, Value};
 
 /// Whether all requirements hold for the facts.
 pub(crate) fn hold(selector: &[Requirement], facts: &[Fact]) -> bool {

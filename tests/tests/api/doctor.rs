@@ -1,0 +1,72 @@
+//! Owns what `kernex doctor` says to do: things are broken one after the other.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use kernex_tests::harness::{ServerProcess, TestServer, run};
+use tokio::process::Command;
+
+/// What it says with these settings, and its exit code.
+async fn doctor(directory: &Path, settings: &[(&str, &str)]) -> (String, Option<i32>) {
+    let mut command = Command::new(ServerProcess::program());
+    command.args(["doctor", "--data-dir", "data"]).current_dir(directory);
+    command.env("KERNEX__HTTP__LISTEN", "127.0.0.1:0");
+    let output = command.envs(settings.iter().copied()).output().await.expect("the program runs");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+/// That a part is wrong, why, and what is said to do, which is the line after it.
+async fn wrong(directory: &Path, settings: &[(&str, &str)], part: &str, why: &str, remedy: &str) {
+    let (text, code) = doctor(directory, settings).await;
+    let mut lines = text.lines().skip_while(|line| !(line.contains(part) && line.contains("WRONG")));
+    let found = lines.next().unwrap_or_else(|| panic!("{part} is not wrong\n{text}"));
+    assert!(found.contains(why), "{text}");
+    let next = lines.next().unwrap_or_default();
+    assert!(next.contains("to do: ") && next.contains(remedy), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+}
+
+#[test]
+fn whatever_is_wrong_has_a_remedy() {
+    run(async {
+        let made = tempfile::tempdir().expect("a temporary directory");
+        let directory = made.path();
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("its address");
+        let listen = address.to_string();
+        let port = format!("sport = :{}", address.port());
+        wrong(directory, &[("KERNEX__HTTP__LISTEN", &listen)], "listen", "not by a server with this data", &port).await;
+        let elsewhere = [("KERNEX__HTTP__LISTEN", "192.0.2.1:8080")];
+        wrong(directory, &elsewhere, "listen", "192.0.2.1:8080", "an address of this machine").await;
+
+        std::fs::write(directory.join("data"), "x").expect("a file");
+        wrong(directory, &[], "data_dir", "is no directory", "move it away").await;
+        std::fs::remove_file(directory.join("data")).expect("it is ours");
+        std::fs::create_dir(directory.join("data")).expect("a directory");
+        let mode = |mode| std::fs::set_permissions(directory.join("data"), std::fs::Permissions::from_mode(mode));
+        mode(0o750).expect("it is ours");
+        wrong(directory, &[], "data_dir", "others may read", "chmod 700 data").await;
+        mode(0o700).expect("it is ours");
+
+        let nobody = [("KERNEX__STORE__URL", "ws://127.0.0.1:1")];
+        wrong(directory, &nobody, "store", "cannot be reached", "start the database server").await;
+        std::fs::write(directory.join("file"), "x").expect("a file");
+        let no_directory = [("KERNEX__STORE__URL", "rocksdb://file")];
+        wrong(directory, &no_directory, "store", "damaged or", "set `store.url`").await;
+
+        let (well, code) = doctor(directory, &[]).await;
+        assert_eq!(code, Some(0), "{well}");
+    });
+}
+
+#[test]
+fn a_port_that_the_server_has_is_not_wrong() {
+    run(async {
+        let server = TestServer::durable().await;
+        let listen = server.base().trim_start_matches("http://").to_owned();
+        let (text, code) = doctor(server.directory(), &[("KERNEX__HTTP__LISTEN", &listen)]).await;
+        assert!(text.contains(&format!("{listen} is taken, it seems by the running server")), "{text}");
+        assert_eq!(code, Some(0), "{text}");
+    });
+}
