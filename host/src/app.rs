@@ -2,7 +2,7 @@
 
 pub mod bundles;
 pub mod caller;
-mod columns;
+pub(crate) mod columns;
 mod commands;
 pub mod configs;
 pub mod context;

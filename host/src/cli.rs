@@ -12,6 +12,7 @@ mod listing;
 mod login;
 mod migrate;
 mod operator;
+mod plugin;
 mod policy;
 mod serve;
 mod settings;
@@ -52,6 +53,7 @@ Examples:
   kernex deployment create --bundle bun_… --selector channel=stable --watch
   kernex device list --selector channel=stable --output json
   kernex fleet simulate --devices 1000 --poll 2
+  kernex plugin new --gate targeting my-rings
   kernex doctor
   kernex completions bash > /etc/bash_completion.d/kernex
 
@@ -82,6 +84,9 @@ enum Command {
     /// Policies: those on a server, and the way back in on this machine
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),
+    /// Plugins: write, build, test, measure and sign them, on this machine
+    #[command(subcommand, after_help = plugin::EXAMPLES)]
+    Plugin(plugin::Command),
     /// Settings
     #[command(subcommand, after_help = settings::EXAMPLES)]
     Config(settings::Command),
@@ -182,6 +187,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(global).await,
+        Command::Plugin(plugin) => plugin.run(),
         Command::Config(config) => config.run(global),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
@@ -208,9 +214,10 @@ mod tests {
 
     use super::*;
 
-    /// The words of a line, as a shell takes it apart; what goes to a file or another program is not ours.
+    /// The words of a line, as a shell takes it apart; what goes to a file or another program, and a comment, is not
+    /// ours.
     fn words(line: &str) -> Vec<String> {
-        let ours = line.split(['>', '|']).next().unwrap_or_default();
+        let ours = line.split(['>', '|', '#']).next().unwrap_or_default();
         let mut words = Vec::new();
         for (at, piece) in ours.split('\'').enumerate() {
             if at % 2 == 1 {
@@ -224,7 +231,7 @@ mod tests {
 
     fn examples(command: &clap::Command) -> Vec<String> {
         let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
+        text.lines().map(str::trim_start).filter(|line| line.starts_with("kernex ")).map(str::to_owned).collect()
     }
 
     #[test]
@@ -234,7 +241,8 @@ mod tests {
         for group in root.get_subcommands().filter(|command| command.has_subcommands()).chain([&root]) {
             let lines = examples(group);
             assert!(!lines.is_empty(), "`{} --help` has no examples", group.get_name());
-            for line in lines {
+            let below = group.get_subcommands().filter(|command| !command.has_subcommands()).flat_map(examples);
+            for line in lines.into_iter().chain(below) {
                 let parsed = Cli::try_parse_from(words(&line));
                 assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
                 looked_at += 1;

@@ -21,6 +21,7 @@ const IMPORTS: [&str; 3] = ["types", "facts", "log"];
 pub(crate) struct Surface {
     pub(crate) gates: Vec<Gate>,
     pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
 }
 
 impl Surface {
@@ -29,7 +30,7 @@ impl Surface {
         let imports = kind.imports(engine.runtime()).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<String> = kind.exports(engine.runtime()).map(|(name, _)| name.to_owned()).collect();
         let serves = |gate: &Gate| exports.iter().any(|name| interface(name) == Some(gate.as_str()));
-        Self { gates: Gate::ALL.into_iter().filter(serves).collect(), imports }
+        Self { gates: Gate::ALL.into_iter().filter(serves).collect(), imports, exports }
     }
 
     /// The imports that no plugin may have.
@@ -83,8 +84,8 @@ mod tests {
     #[test]
     fn only_the_contract_may_be_imported() {
         let surface = |imports: &[&str]| Surface {
-            gates: Vec::new(),
             imports: imports.iter().map(ToString::to_string).collect(),
+            ..Surface::default()
         };
         let fine = surface(&["kernex:policy/types@1.0.0", "kernex:policy/facts@1.2.0"]);
         assert!(fine.refused().is_empty());

@@ -16,6 +16,8 @@ pub struct Inspection {
     pub gates: Vec<Gate>,
     /// What it imports, by full name: all that it can touch.
     pub imports: Vec<String>,
+    /// What it exports, by full name.
+    pub exports: Vec<String>,
     /// What it says about itself.
     pub manifest: Manifest,
 }
@@ -58,6 +60,7 @@ impl Engine {
             Ok(manifest) => v1::lifecycle::manifest(manifest)?,
             Err(error) => return Err(fault::of_call(&error, store.data())),
         };
-        Ok(Inspection { digest: compile::digest(bytes), gates: surface.gates, imports: surface.imports, manifest })
+        let Surface { gates, imports, exports } = surface;
+        Ok(Inspection { digest: compile::digest(bytes), gates, imports, exports, manifest })
     }
 }

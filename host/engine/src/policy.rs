@@ -30,6 +30,8 @@ pub(crate) struct Prepared {
     pub(crate) compiled: Arc<Compiled>,
     /// For a policy whose instances answer more than once.
     pub(crate) pool: Option<Pool>,
+    /// Fuel of one call, where that is less than its gate allows.
+    pub(crate) fuel_at_most: u64,
 }
 
 /// Where the gate's functions are in the component.
@@ -73,13 +75,20 @@ impl Policy {
     /// in any way answers no more.
     #[must_use]
     pub fn reusing_instances(&self) -> Self {
+        self.with(Some(Pool::default()), self.0.fuel_at_most)
+    }
+
+    /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
+    /// that is stopped in its middle decides nothing.
+    #[must_use]
+    pub fn with_fuel_at_most(&self, fuel: u64) -> Self {
+        self.with(self.0.pool.as_ref().map(|_| Pool::default()), fuel)
+    }
+
+    fn with(&self, pool: Option<Pool>, fuel_at_most: u64) -> Self {
         let Prepared { engine, label, compiled, .. } = &*self.0;
-        Self(Arc::new(Prepared {
-            engine: engine.clone(),
-            label: label.clone(),
-            compiled: compiled.clone(),
-            pool: Some(Pool::default()),
-        }))
+        let (engine, label, compiled) = (engine.clone(), label.clone(), compiled.clone());
+        Self(Arc::new(Prepared { engine, label, compiled, pool, fuel_at_most }))
     }
 
     /// The gate that it serves. Calls of another gate's functions are [`Fault::Incompatible`].
@@ -213,6 +222,7 @@ impl Policy {
         facts: &[Fact],
         call: impl FnOnce(&mut Store<Sandbox>, &Instance) -> Answer<T>,
     ) -> Run<T> {
+        let budget = Budget { fuel: budget.fuel.min(self.0.fuel_at_most), ..budget };
         if let Some(pool) = &self.0.pool {
             return self.run_warm(pool, budget, facts, call);
         }

@@ -71,7 +71,7 @@ impl Engine {
                 compiled
             }
         };
-        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None }))
+        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None, fuel_at_most: u64::MAX }))
     }
 
     /// From the cache, or compiled and then cached.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kernex_model::attribute::FactValue;
+use kernex_model::attribute::{FactName, FactValue};
 use kernex_model::device::{Device, DeviceAttributes};
 use kernex_model::id::BundleId;
 use kernex_model::name::{BundleName, BundleVersion};
@@ -28,15 +28,45 @@ impl Dictionary {
     }
 }
 
-/// One column for each of `requests`, in that order. A value of another type than asked for is absent;
-/// a list of texts is joined by `,`.
+/// What columns are filled from.
+pub(crate) trait Described {
+    /// What a selector compares with under this key; a list of texts is joined by `,`.
+    fn text(&self, key: &str) -> Option<String>;
+    /// What the device reported under this name.
+    fn fact(&self, name: &FactName) -> Option<&FactValue>;
+}
+
+/// A device of the store, with the name and version of what it runs.
+struct Named<'a> {
+    device: &'a Device,
+    bundle: Option<(BundleName, BundleVersion)>,
+}
+
+impl Described for Named<'_> {
+    fn text(&self, key: &str) -> Option<String> {
+        let bundle = self.bundle.as_ref().map(|(name, version)| (name, version));
+        let attributes = DeviceAttributes { device: self.device, bundle };
+        attributes.texts(key).map(|texts| texts.join(","))
+    }
+
+    fn fact(&self, name: &FactName) -> Option<&FactValue> {
+        self.device.facts.get(name)
+    }
+}
+
+/// The devices as a batch: one column for each of `requests`, in that order.
 pub(super) fn columns(
     devices: &[Device],
     requests: &[ColumnRequest],
     device_hashes: Vec<u64>,
     bundles: BundleNames<'_>,
 ) -> Batch {
-    let names: Vec<_> = devices.iter().map(|device| device.bundle_id.and_then(bundles)).collect();
+    let named = devices.iter().map(|device| Named { device, bundle: device.bundle_id.and_then(bundles) });
+    batch(&named.collect::<Vec<_>>(), requests, device_hashes)
+}
+
+/// One column for each of `requests`, in that order. A value of another type than asked for is absent.
+pub(crate) fn batch<D: Described>(devices: &[D], requests: &[ColumnRequest], device_hashes: Vec<u64>) -> Batch {
     let mut dictionary = Dictionary::default();
     let columns = requests
         .iter()
@@ -44,12 +74,7 @@ pub(super) fn columns(
             ColumnType::Texts => Column::Texts(
                 devices
                     .iter()
-                    .zip(&names)
-                    .map(|(device, bundle)| {
-                        let bundle = bundle.as_ref().map(|(name, version)| (name, version));
-                        let attributes = DeviceAttributes { device, bundle };
-                        attributes.texts(&request.fact).map_or(ABSENT, |texts| dictionary.number(texts.join(",")))
-                    })
+                    .map(|device| device.text(&request.fact).map_or(ABSENT, |text| dictionary.number(text)))
                     .collect(),
             ),
             ColumnType::Integers => Column::Integers(
@@ -86,7 +111,7 @@ pub(super) fn columns(
 }
 
 /// The fact that a column's name stands for, of each device: only facts have other types than text.
-fn facts<'a>(devices: &'a [Device], column: &str) -> impl Iterator<Item = Option<&'a FactValue>> {
-    let name = column.strip_prefix("fact.").and_then(|name| name.parse().ok());
-    devices.iter().map(move |device| name.as_ref().and_then(|name| device.facts.get(name)))
+fn facts<'a, D: Described>(devices: &'a [D], column: &str) -> impl Iterator<Item = Option<&'a FactValue>> {
+    let name: Option<FactName> = column.strip_prefix("fact.").and_then(|name| name.parse().ok());
+    devices.iter().map(move |device| name.as_ref().and_then(|name| device.fact(name)))
 }

@@ -1,6 +1,8 @@
 //! Owns the active policies: loads their documents on the first start, prepares their plugins, hands them out.
 
 mod restore;
+pub mod settings;
+pub mod signature;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -76,12 +76,15 @@ impl Toolchain {
         self.sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
     }
 
-    /// Flags for guests: a small stack, and no path of this machine in a panic's message.
-    pub(crate) fn flags(&self, workspace: &Path, stack_bytes: usize) -> Vec<String> {
+    /// Flags for guests: a small stack, and no path of this machine in a panic's message, as far as the workspace
+    /// that the SDK lies in is known.
+    pub(crate) fn flags(&self, workspace: Option<&Path>, stack_bytes: usize) -> Vec<String> {
         let mut flags = vec![format!("-Clink-arg=-zstack-size={stack_bytes}"), "-Clink-arg=--strip-debug".to_owned()];
-        for (path, name) in
-            [(Some(workspace.to_owned()), "/kernex"), (cargo_home(), "/cargo"), (Some(self.sysroot.clone()), "/rust")]
-        {
+        for (path, name) in [
+            (workspace.map(Path::to_owned), "/kernex"),
+            (cargo_home(), "/cargo"),
+            (Some(self.sysroot.clone()), "/rust"),
+        ] {
             if let Some(path) = path {
                 flags.push(format!("--remap-path-prefix={}={name}", path.display()));
             }

@@ -5,6 +5,7 @@
 
 mod environment;
 mod sections;
+mod standalone;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use wit_component::ComponentEncoder;
 
+pub use standalone::{Crate, build_crate, cargo};
 pub use watch::watch;
 
 /// What guests are compiled for.
@@ -87,8 +89,7 @@ pub fn build(workspace: &Path, package: &str, target: &Path) -> Result<Vec<u8>, 
     }
     compile(workspace, package, target, &toolchain)?;
     let module = target.join(TARGET).join(PROFILE).join(format!("{}.wasm", package.replace('-', "_")));
-    let core = std::fs::read(&module).map_err(|source| BuildError::Unreadable { path: module, source })?;
-    wrap(&core).map_err(|reason| BuildError::NotAComponent { package: package.to_owned(), reason })
+    wrap(&read(module)?).map_err(|reason| BuildError::NotAComponent { package: package.to_owned(), reason })
 }
 
 /// Wraps a core module, built with the SDK, as a component.
@@ -103,6 +104,10 @@ pub fn wrap(core: &[u8]) -> Result<Vec<u8>, String> {
         .module(&core)
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| format!("{error:#}"))
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(&path).map_err(|source| BuildError::Unreadable { path, source })
 }
 
 fn compile(
@@ -120,7 +125,7 @@ fn compile(
         .args(["--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
-        .env("CARGO_ENCODED_RUSTFLAGS", toolchain.flags(workspace, STACK_BYTES).join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", toolchain.flags(Some(workspace), STACK_BYTES).join("\x1f"))
         .stdin(Stdio::null())
         .output()
         .map_err(|source| BuildError::NotStarted { program: program.to_string_lossy().into_owned(), source })?;

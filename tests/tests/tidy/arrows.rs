@@ -9,7 +9,10 @@ pub(crate) const ALLOWED: [(&str, &[&str]); 18] = [
     ("kernex-store", &["kernex-model"]),
     ("kernex-engine", &["kernex-model"]),
     ("kernex-client", &[]),
-    ("kernex", &["kernex-client", "kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"]),
+    (
+        "kernex",
+        &["kernex-client", "kernex-componentize", "kernex-engine", "kernex-model", "kernex-plugins", "kernex-store"],
+    ),
     ("kernex-sdk", &[]),
     ("kernex-componentize", &[]),
     ("kernex-plugins", &["kernex-componentize"]),

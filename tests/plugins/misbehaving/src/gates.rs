@@ -1,5 +1,7 @@
 //! The three gates: an ordinary answer, or the wrong that the settings ask for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kernex_sdk::Reason;
 use kernex_sdk::bindings::authorization::exports::kernex::policy::authorization as a;
 use kernex_sdk::bindings::rollback::exports::kernex::policy::rollback as r;
@@ -9,13 +11,17 @@ use kernex_sdk::{Operator, Requirement, facts};
 use crate::mischief::{GIANT_BYTES, WORDY_BYTES};
 use crate::{Misbehaving, Mischief, mischief};
 
+/// Whether this instance has answered before.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
 /// Does the wrong, and gives the reason for an answer.
 fn reason() -> Reason {
     let mischief = mischief();
     mischief.happen();
     // Whatever is asked, one fact is read: tests look for it in the record.
     let _ = facts::get("season");
-    Reason::new("as-asked", mischief.text())
+    let again = ASKED.swap(true, Ordering::Relaxed) && mischief == Mischief::Remembering;
+    Reason::new(if again { "asked-before" } else { "as-asked" }, mischief.text())
 }
 
 impl a::Guest for Misbehaving {
@@ -23,6 +29,7 @@ impl a::Guest for Misbehaving {
         let reason = reason();
         match mischief() {
             Mischief::Nonsense => vec![a::Decision::Allow; requests.len() + 1],
+            Mischief::Trusting if facts::get("season").is_none() => vec![a::Decision::Allow; requests.len()],
             _ => vec![a::Decision::Deny(reason); requests.len()],
         }
     }
@@ -55,6 +62,7 @@ impl t::Guest for Misbehaving {
             Mischief::Nonsense => vec![3; devices],
             Mischief::Wordy => vec![0; devices + WORDY_BYTES],
             Mischief::Giant => vec![0; GIANT_BYTES],
+            Mischief::Counting => [0, 1].into_iter().cycle().take(devices).collect(),
             _ => vec![0; devices],
         }
     }

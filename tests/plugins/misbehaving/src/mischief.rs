@@ -38,6 +38,12 @@ pub enum Mischief {
     Nonsense,
     /// Write to the log without a measure, and decide as a plugin should.
     Chatty,
+    /// Remember that it was asked before, and say so.
+    Remembering,
+    /// Classify devices by their places in the batch.
+    Counting,
+    /// Allow what a fact would forbid, where the fact is missing.
+    Trusting,
 }
 
 impl Mischief {
@@ -71,7 +77,14 @@ impl Mischief {
                     kernex_sdk::log::info("a line of some length, written a thousand times over");
                 }
             }
-            Self::None | Self::Giant | Self::Wordy | Self::Garbled | Self::Nonsense => {}
+            Self::None
+            | Self::Giant
+            | Self::Wordy
+            | Self::Garbled
+            | Self::Nonsense
+            | Self::Remembering
+            | Self::Counting
+            | Self::Trusting => {}
         }
     }
 

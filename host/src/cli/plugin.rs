@@ -1,0 +1,69 @@
+//! Owns `plugin`: what authors of plugins do on their own machine, without a server.
+
+mod ask;
+mod bench;
+mod bless;
+mod build;
+mod cases;
+mod check;
+mod component;
+mod file;
+mod inspect;
+mod keys;
+mod new;
+mod probes;
+mod removal;
+mod report;
+mod test;
+mod trial;
+
+use clap::Subcommand;
+
+use super::CliError;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kernex plugin new --gate targeting my-rings
+  kernex plugin build my-rings
+  kernex plugin test my-rings --bless
+  kernex plugin check my-rings/target/kernex/my-rings.wasm --settings my-rings/settings.json
+  kernex plugin bench my-rings --samples 5000
+  kernex plugin keygen --out plugin-key.pem
+  kernex plugin sign my-rings/target/kernex/my-rings.wasm --key plugin-key.pem";
+
+/// Plugins: write, build, test, measure and sign them. None of this needs a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write the crate of a new plugin, which builds and passes its tests
+    New(new::New),
+    /// Build a crate into a component
+    Build(build::Build),
+    /// See whether a server would take a component, and settings for it
+    Check(check::Check),
+    /// Run a plugin's cases against the real component
+    Test(test::Test),
+    /// Measure how long a plugin takes to answer its cases, and the fuel that they use
+    Bench(bench::Bench),
+    /// Show what a component is: name, version, gate, imports, exports, digest, schema
+    Inspect(inspect::Inspect),
+    /// Sign a component
+    Sign(keys::Sign),
+    /// Make a key that plugins are signed with
+    Keygen(keys::Keygen),
+}
+
+impl Command {
+    /// Does it, on this thread: there is nothing else that this process has to do meanwhile.
+    pub(super) fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::New(new) => new.run(),
+            Self::Build(build) => build.run(),
+            Self::Check(check) => check.run(),
+            Self::Test(test) => test.run(),
+            Self::Bench(bench) => bench.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::Keygen(keygen) => keygen.run(),
+        }
+    }
+}
