@@ -17,7 +17,6 @@ pub mod device;
 pub mod device_bundles;
 pub mod devices;
 mod document;
-mod documented;
 pub mod enrolment;
 pub mod envelope;
 pub mod health;
@@ -70,7 +69,8 @@ fn service(app: &Arc<App>) -> OpenApiService<impl OpenApi + 'static, ()> {
         .description(
             "A control plane for fleets of devices. Devices enrol, poll, download bundles, apply configs and report back; operators decide what goes where; policies in \
              sandboxed WebAssembly decide who may do what, which devices get a deployment and when, and when to stop. Errors are \
-             RFC 9457 problem documents; every answer carries `X-Request-Id`.",
+             RFC 9457 problem documents; every answer carries `X-Request-Id`.\n\n\
+             To try it on a documentation page: `login`, then *Authorize* with the `access_token` of the answer.",
         )
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
 }

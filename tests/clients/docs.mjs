@@ -29,9 +29,12 @@ try {
   await page.goto(`${url}/docs`, { waitUntil: "networkidle0", ...patience });
 
   await (await page.waitForSelector("button.authorize", patience)).click();
-  const field = await page.waitForSelector(".auth-container input", patience);
-  await field.type(token);
-  await (await page.waitForSelector(".auth-btn-wrapper button.authorize", patience)).click();
+  // One form for each kind of credentials; the first is a person's.
+  await page.waitForSelector(".auth-container input", patience);
+  const kinds = await page.$$eval(".auth-container h4 code", (names) => names.map((name) => name.innerText));
+  if (kinds.join() !== "user,api_key,device") throw new Error(`the page asks for ${kinds}`);
+  await (await page.$(".auth-container input")).type(token);
+  await (await page.$(".auth-btn-wrapper button.authorize")).click();
   await (await page.waitForSelector(".auth-btn-wrapper button.btn-done", patience)).click();
 
   const operation = await page.waitForSelector("[id$=get_current_user] .opblock-summary-control", patience);

@@ -28,11 +28,12 @@ from kernex_client.models import (
     DeploymentState,
     DeviceStatus,
     DeviceTokenRequest,
+    DeviceTokenRequestGrantType,
     EnrolmentRequest,
     Health,
     Heartbeat,
     Login,
-    Plan,
+    PlanRequest,
     Problem,
     Registration,
     Report,
@@ -91,16 +92,15 @@ def main(url: str, setup_token: str) -> None:
     assert device.facts.to_dict() == facts, device
 
     claims = {"iss": device.id, "sub": device.id, "aud": "kernex", "jti": walk, "exp": int(time.time()) + 60}
-    proof = DeviceTokenRequest(
-        "urn:ietf:params:oauth:grant-type:jwt-bearer", jwt.encode(claims, key, algorithm="EdDSA")
-    )
+    grant = DeviceTokenRequestGrantType("urn:ietf:params:oauth:grant-type:jwt-bearer")
+    proof = DeviceTokenRequest(grant, jwt.encode(claims, key, algorithm="EdDSA"))
     token = granted(issue_device_token.sync(client=server, body=proof))
     assert token.token_type == "Bearer" and token.expires_in > 0, token
     caller = AuthenticatedClient(url, token.access_token)
     idle = granted(heartbeat.sync(client=caller, body=Heartbeat()))
     assert idle.commands == [] and idle.next_poll_s > 0, idle
 
-    plan = Plan(max_in_flight=1, soak_s=0, canary=1)
+    plan = PlanRequest(max_in_flight=1, soak_s=0, canary=1)
     wanted = DeploymentRequest(f"walk {walk}", f"fact.walk={walk}", bundle_id=bundle.id, plan=plan)
     created = create_deployment.sync_detailed(client=admin, body=wanted)
     assert created.status_code == 201, created

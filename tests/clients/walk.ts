@@ -82,7 +82,7 @@ const device = granted(enrolled);
 assert.equal(device.status, "active" satisfies Schemas["DeviceStatus"]);
 assert.deepEqual(device.facts, facts);
 
-const grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer" as const;
 const proof = { grant_type, assertion: assertion(device.id, walk, privateKey) };
 const token = granted(await server.POST("/api/v1/device/token", { body: proof }));
 assert(token.token_type === "Bearer" && token.expires_in > 0);

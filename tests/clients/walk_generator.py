@@ -32,7 +32,7 @@ from kernex_generated import (
     Health,
     Heartbeat,
     Login,
-    Plan,
+    PlanRequest,
     Registration,
     Report,
     ReportState,
@@ -99,7 +99,7 @@ def main(url: str, setup_token: str) -> None:
     idle = caller.heartbeat(Heartbeat())
     assert idle.commands == [] and idle.next_poll_s > 0, idle
 
-    plan = Plan(max_in_flight=1, soak_s=0, canary=1, attempt_timeout_s=3600, max_attempts=3, frozen=False)
+    plan = PlanRequest(max_in_flight=1, soak_s=0, canary=1)
     deployments = DeploymentsApi(admin)
     created = deployments.create_deployment_with_http_info(
         DeploymentRequest(name=f"walk {walk}", selector=f"fact.walk={walk}", bundle_id=bundle.id, plan=plan)

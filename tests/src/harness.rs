@@ -15,6 +15,7 @@ mod answer;
 mod assertion;
 mod call;
 mod device;
+mod documented;
 mod key;
 mod process;
 mod runtime;

@@ -108,19 +108,19 @@ impl Type for FactValue {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        let one = |ty: &'static str| MetaSchemaRef::Inline(Box::new(MetaSchema::new(ty)));
+        let one = |schema: MetaSchema| MetaSchemaRef::Inline(Box::new(schema));
         let mut text = MetaSchema::new("string");
         text.max_length = Some(MAX_FACT_BYTES);
         let mut texts = MetaSchema::new("array");
-        texts.items = Some(Box::new(MetaSchemaRef::Inline(Box::new(text.clone()))));
+        texts.items = Some(Box::new(one(text.clone())));
         texts.max_items = Some(MAX_FACT_TEXTS);
         let mut schema = MetaSchema::ANY;
         schema.any_of = vec![
-            MetaSchemaRef::Inline(Box::new(text)),
-            one("integer"),
-            one("number"),
-            one("boolean"),
-            MetaSchemaRef::Inline(Box::new(texts)),
+            one(text),
+            one(MetaSchema::new_with_format("integer", "int64")),
+            one(MetaSchema::new_with_format("number", "double")),
+            one(MetaSchema::new("boolean")),
+            one(texts),
         ];
         MetaSchemaRef::Inline(Box::new(schema))
     }

@@ -5,6 +5,25 @@
 #[macro_export]
 macro_rules! text_codec {
     ($name:ident { pattern: $pattern:expr, max_length: $max:expr, example: $example:expr }) => {
+        $crate::text_codec!(
+            $name = ::poem_openapi::registry::MetaSchema {
+                pattern: Some(String::from($pattern)),
+                max_length: Some($max),
+                example: Some(::serde_json::Value::String(String::from($example))),
+                ..::poem_openapi::registry::MetaSchema::new("string")
+            }
+        );
+    };
+    // A format that everybody knows says more than a pattern.
+    ($name:ident { format: $format:literal, example: $example:expr }) => {
+        $crate::text_codec!(
+            $name = ::poem_openapi::registry::MetaSchema {
+                example: Some(::serde_json::Value::String(String::from($example))),
+                ..::poem_openapi::registry::MetaSchema::new_with_format("string", $format)
+            }
+        );
+    };
+    ($name:ident = $schema:expr) => {
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -28,11 +47,7 @@ macro_rules! text_codec {
             }
 
             fn schema_ref() -> ::poem_openapi::registry::MetaSchemaRef {
-                let mut schema = ::poem_openapi::registry::MetaSchema::new("string");
-                schema.pattern = Some(String::from($pattern));
-                schema.max_length = Some($max);
-                schema.example = Some(::serde_json::Value::String(String::from($example)));
-                ::poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema))
+                ::poem_openapi::registry::MetaSchemaRef::Inline(Box::new($schema))
             }
 
             fn as_raw_value(&self) -> Option<&Self::RawValueType> {

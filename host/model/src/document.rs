@@ -41,7 +41,6 @@ pub struct PolicyRevision {
     pub settings_digest: Digest,
     /// How often one instance of the plugin is asked.
     #[serde(default)]
-    #[oai(default)]
     pub instances: Instances,
     /// Whether it decides.
     pub active: bool,

@@ -10,8 +10,9 @@ use crate::codec::InvalidText;
 /// Length of a ULID's text, in bytes.
 const ULID_LENGTH: usize = 26;
 
+// The examples belong to one story, which the API's documentation tells (`http/document/examples.json`).
 macro_rules! id {
-    ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
+    ($(#[$meta:meta])* $name:ident, $prefix:literal, $example:literal) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Ulid);
@@ -47,7 +48,7 @@ macro_rules! id {
         crate::text_codec!($name {
             pattern: concat!("^", $prefix, "[0-9A-HJKMNP-TV-Z]{26}$"),
             max_length: ULID_LENGTH + $prefix.len(),
-            example: concat!($prefix, "01JD5Z8Q0V3W4X5Y6Z7A8B9C0D")
+            example: concat!($prefix, $example)
         });
     };
 }
@@ -60,23 +61,23 @@ fn parse_ulid(text: &str) -> Option<Ulid> {
 }
 
 id!(/// A person's account.
-    UserId, "usr_");
+    UserId, "usr_", "01M6DMBE00ZQQ463A0QNBXXTP1");
 id!(/// One login.
-    SessionId, "ses_");
+    SessionId, "ses_", "01M7Z876J0FMXFE81YHNB8MPR8");
 id!(/// A key for a service.
-    ApiKeyId, "key_");
+    ApiKeyId, "key_", "01M6DP2BT05HRE2AVT0S3FJ8KS");
 id!(/// An enrolled endpoint.
-    DeviceId, "dev_");
+    DeviceId, "dev_", "01M6GB1FH0XWK0X6N3RSSTY90D");
 id!(/// Immutable signed content.
-    BundleId, "bun_");
+    BundleId, "bun_", "01M7Z8SGG0138GGB68V1D0GCYT");
 id!(/// An intent and its execution.
-    DeploymentId, "dep_");
+    DeploymentId, "dep_", "01M7Z9Y4C0HKHYE7QRCDEJQWKS");
 id!(/// One recorded decision of a policy.
-    DecisionId, "dec_");
+    DecisionId, "dec_", "01M7ZBN26060KA1JJ8BSC32SBV");
 id!(/// One record of who did what.
-    AuditId, "aud_");
+    AuditId, "aud_", "01M7Z9Y4C0HKHYE7QRCDEJQWKV");
 id!(/// One request to the API; also the trace's name in logs.
-    RequestId, "req_");
+    RequestId, "req_", "01M7Z9Y4C0RFVVVX9QRHKJ8E9C");
 
 /// One device's part in one deployment. It is made of both, so that a device can be in a deployment
 /// only once and planning twice gives the same assignments.
@@ -112,7 +113,7 @@ impl FromStr for AssignmentId {
 crate::text_codec!(AssignmentId {
     pattern: ASSIGNMENT_PATTERN,
     max_length: ASSIGNMENT_LENGTH,
-    example: "asg_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D_01JD5Z8Q0V3W4X5Y6Z7A8B9C0E"
+    example: "asg_01M7Z9Y4C0HKHYE7QRCDEJQWKS_01M6GB1FH0XWK0X6N3RSSTY90D"
 });
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Owns a deployment's plan: how it is carried out, and in which hours of the day.
 
 use poem_openapi::Object;
-use poem_openapi::types::Any;
 use serde::{Deserialize, Serialize};
 
+use crate::attribute::Facts;
 use crate::name::PolicyName;
 use crate::time::Timestamp;
 
@@ -34,8 +34,9 @@ pub struct Plan {
     pub targeting_policy: Option<PolicyName>,
     /// The rollback policy; the active one, where absent.
     pub rollback_policy: Option<PolicyName>,
-    /// Facts for the policies (`settings.<key>`): strings, numbers, booleans.
-    pub settings: Option<Any<serde_json::Map<String, serde_json::Value>>>,
+    /// Facts for the policies (`settings.<key>`), at most 64.
+    #[oai(validator(max_properties = 64))]
+    pub settings: Option<Facts>,
 }
 
 impl Default for Plan {

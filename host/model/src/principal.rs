@@ -66,4 +66,4 @@ impl FromStr for Principal {
     }
 }
 
-text_codec!(Principal { pattern: PATTERN, max_length: 30, example: "usr_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D" });
+text_codec!(Principal { pattern: PATTERN, max_length: 30, example: "usr_01M6DMBE00ZQQ463A0QNBXXTP1" });

@@ -71,11 +71,7 @@ impl FromStr for Timestamp {
     }
 }
 
-crate::text_codec!(Timestamp {
-    pattern: r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$",
-    max_length: 35,
-    example: "2026-11-21T15:00:00.000Z"
-});
+crate::text_codec!(Timestamp { format: "date-time", example: "2026-11-21T15:00:00.000Z" });
 
 #[cfg(test)]
 mod tests {

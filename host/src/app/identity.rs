@@ -158,7 +158,7 @@ impl Identity {
 
     /// The public keys of access tokens (RFC 7517).
     #[must_use]
-    pub fn jwks(&self) -> serde_json::Value {
+    pub fn jwks(&self) -> access::Jwks {
         self.access.jwks()
     }
 

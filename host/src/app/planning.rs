@@ -7,7 +7,7 @@ use kernex_model::deployment::Deployment;
 use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
-use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan, Value};
+use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
@@ -22,7 +22,7 @@ use super::{App, AppError};
 /// Devices that one call of `classify` is about.
 const BATCH: usize = 8_192;
 /// Devices that a count of exclusions names.
-const SAMPLE: usize = 5;
+pub const MAX_SAMPLE: usize = 5;
 
 /// What the targeting policy made of the devices that match.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl App {
             if class >= waves {
                 if let Some(exclusion) = exclusions.get_mut(usize::from(class - waves)) {
                     exclusion.count += 1;
-                    if exclusion.sample.len() < SAMPLE {
+                    if exclusion.sample.len() < MAX_SAMPLE {
                         exclusion.sample.push(device);
                     }
                 }
@@ -223,17 +223,8 @@ impl App {
                 facts.push(Fact::texts("bundle.models", models.as_str().split('+').map(str::to_owned).collect()));
             }
         }
-        for (key, value) in deployment.plan.settings.iter().flat_map(|settings| &settings.0) {
-            let value = match value {
-                serde_json::Value::String(text) => Value::Text(text.clone()),
-                serde_json::Value::Bool(flag) => Value::Boolean(*flag),
-                serde_json::Value::Number(number) => match number.as_i64() {
-                    Some(integer) => Value::Integer(integer),
-                    None => Value::Real(number.as_f64().unwrap_or_default()),
-                },
-                _ => continue,
-            };
-            facts.push(Fact { name: format!("settings.{key}"), value });
+        for (key, value) in deployment.plan.settings.iter().flatten() {
+            facts.push(Fact { name: format!("settings.{key}"), value: value.to_policy() });
         }
         Ok(facts)
     }

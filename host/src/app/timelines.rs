@@ -13,7 +13,7 @@ use poem_openapi::Object;
 use super::{App, AppError, Caller};
 
 /// Deployments that are explained in one answer.
-const MAX_EXPLAINED: usize = 32;
+pub const MAX_EXPLAINED: usize = 32;
 /// Seconds without a heartbeat after which a device counts as silent, in poll intervals.
 const SILENT_POLLS: u32 = 3;
 

@@ -72,7 +72,9 @@ enum CreatedKey {
         /// Where it is.
         #[oai(header = "Location")]
         String,
-        #[oai(header = "Cache-Control")] String,
+        /// `no-store`: the answer holds a secret.
+        #[oai(header = "Cache-Control")]
+        String,
     ),
 }
 
@@ -81,6 +83,8 @@ type Answer<T> = Result<T, Problem>;
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::ApiKeys")]
 impl ApiKeyApi {
     /// Make an API key
+    ///
+    /// For a service that calls by itself. The answer alone shows the key: only a digest of it is kept.
     #[oai(path = "/api-keys", method = "post", operation_id = "create_api_key")]
     async fn create_api_key(&self, caller: Bearer, body: Json<ApiKeyRequest>) -> Answer<CreatedKey> {
         let (key, secret) = self.app.create_api_key(&caller.0, body.0.name, body.0.roles, body.0.expires_at).await?;
@@ -91,6 +95,8 @@ impl ApiKeyApi {
     }
 
     /// List API keys
+    ///
+    /// In the order in which they were made, without the keys themselves.
     #[oai(path = "/api-keys", method = "get", operation_id = "list_api_keys")]
     async fn list_api_keys(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Paged<ApiKey>> {
         Ok(self.app.list_api_keys(&caller.0, &page(limit, cursor)?).await?.into())

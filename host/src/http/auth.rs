@@ -110,7 +110,12 @@ impl From<Tokens> for TokenAnswer {
 enum Issued {
     /// Tokens. They are shown here only.
     #[oai(status = 200)]
-    Tokens(Json<TokenAnswer>, #[oai(header = "Cache-Control")] String),
+    Tokens(
+        Json<TokenAnswer>,
+        /// `no-store`: the answer holds a secret.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
 }
 
 impl From<Tokens> for Issued {
@@ -188,6 +193,9 @@ impl AuthApi {
     }
 
     /// Log in
+    ///
+    /// Gives an access token for the `Authorization` header and a refresh token for the next one. Too many attempts from one
+    /// address or to one account are refused for a while.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: Anyone, body: Json<Login>) -> Answer<Issued> {
         Ok(self.app.login(&caller.0, &body.0.username, body.0.password.0).await?.into())
@@ -211,6 +219,8 @@ impl AuthApi {
     }
 
     /// See one's own account
+    ///
+    /// Whose access token it is.
     #[oai(path = "/auth/me", method = "get", operation_id = "get_current_user")]
     async fn get_current_user(&self, caller: Bearer) -> Answer<Tagged<User>> {
         let user = self.app.current_user(&caller.0).await?;
@@ -228,6 +238,8 @@ impl AuthApi {
     }
 
     /// List one's sessions
+    ///
+    /// Each is one login on one machine, newest first; the one that asks is marked.
     #[oai(path = "/auth/sessions", method = "get", operation_id = "list_sessions")]
     async fn list_sessions(
         &self,
@@ -241,6 +253,8 @@ impl AuthApi {
     }
 
     /// End one session
+    ///
+    /// Its access token stops working at once. Only one's own sessions are found.
     #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "revoke_session")]
     async fn revoke_session(&self, caller: Bearer, id: Path<SessionId>) -> Answer<Done> {
         self.app.revoke_session(&caller.0, id.0).await?;

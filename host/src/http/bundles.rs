@@ -106,6 +106,8 @@ impl BundleApi {
     }
 
     /// List bundles, newest first
+    ///
+    /// Also those that are bad or retired.
     #[oai(path = "/bundles", method = "get", operation_id = "list_bundles")]
     async fn list_bundles(
         &self,
@@ -118,6 +120,8 @@ impl BundleApi {
     }
 
     /// Get a bundle
+    ///
+    /// What is known of it; its content is another operation.
     #[oai(path = "/bundles/:id", method = "get", operation_id = "get_bundle")]
     async fn get_bundle(&self, caller: Bearer, id: Path<BundleId>) -> Result<Tagged<Bundle>, Problem> {
         let bundle = self.app.get_bundle(&caller.0, id.0).await?;

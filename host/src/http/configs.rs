@@ -76,6 +76,8 @@ impl ConfigApi {
     }
 
     /// Get a device's latest config
+    ///
+    /// Delivered or not: the assignment that it names tells how far it is.
     #[oai(path = "/:id/config", method = "get", operation_id = "get_device_config")]
     async fn get_device_config(&self, caller: Bearer, id: Path<DeviceId>) -> Result<Json<DeviceConfig>, Problem> {
         Ok(Json(self.app.get_device_config(&caller.0, id.0).await?))

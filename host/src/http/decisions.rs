@@ -57,6 +57,8 @@ impl DecisionApi {
     }
 
     /// Get a decision, with all that the policy was asked and answered
+    ///
+    /// All that is needed to make it again, and to see why it came out as it did.
     #[oai(path = "/decisions/:id", method = "get", operation_id = "get_decision")]
     async fn get_decision(&self, caller: Bearer, id: Path<DecisionId>) -> Result<Json<Decision>, Problem> {
         Ok(Json(self.app.get_decision(&caller.0, id.0).await?))

@@ -163,6 +163,8 @@ impl DeploymentApi {
     }
 
     /// Get a deployment
+    ///
+    /// Where it stands and why, with its waves and how many devices stand where in each.
     #[oai(path = "/deployments/:id", method = "get", operation_id = "get_deployment")]
     async fn get_deployment(&self, caller: Bearer, id: Path<DeploymentId>) -> Answer<Tagged<Deployment>> {
         let deployment = self.app.get_deployment(&caller.0, id.0).await?;
@@ -171,6 +173,8 @@ impl DeploymentApi {
     }
 
     /// List a deployment's assignments
+    ///
+    /// One for each of its devices: where it stands, and what went wrong.
     #[oai(path = "/deployments/:id/assignments", method = "get", operation_id = "list_assignments")]
     async fn list_assignments(
         &self,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernex_model::attribute::{Facts, MAX_FACTS};
+use kernex_model::attribute::Facts;
 use kernex_model::device::Health;
 use kernex_model::id::BundleId;
 use kernex_model::report::{Command, MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES, Report};
@@ -33,6 +33,7 @@ impl DeviceCallApi {
 #[oai(deny_unknown_fields)]
 struct Heartbeat {
     /// All its facts, when they changed; at most 64.
+    #[oai(validator(max_properties = 64))]
     facts: Option<Facts>,
     /// The bundle that it runs.
     bundle_id: Option<BundleId>,
@@ -70,9 +71,6 @@ impl DeviceCallApi {
     #[oai(path = "/heartbeat", method = "post", operation_id = "heartbeat")]
     async fn heartbeat(&self, caller: Bearer, body: Json<Heartbeat>) -> Result<Json<HeartbeatReply>, Problem> {
         let Heartbeat { facts, bundle_id, config_version, health } = body.0;
-        if facts.as_ref().is_some_and(|facts| facts.len() > MAX_FACTS) {
-            return Err(field("/facts", format!("a device has at most {MAX_FACTS} facts")));
-        }
         if config_version.is_some_and(|version| i64::try_from(version).is_err()) {
             return Err(field("/config_version", "there is no such version".to_owned()));
         }

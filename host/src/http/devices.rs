@@ -47,6 +47,8 @@ struct DevicePatchBody {
     /// A new name; null takes it away.
     name: MaybeUndefined<DeviceName>,
     /// Labels to set; a label that is null is taken away, those that are not named stay. Null takes away all.
+    // As many as a device can have may go, and as many may come.
+    #[oai(validator(max_properties = 128))]
     labels: MaybeUndefined<BTreeMap<LabelKey, Option<LabelValue>>>,
 }
 
@@ -112,6 +114,8 @@ impl DeviceApi {
     }
 
     /// Get a device
+    ///
+    /// What operators set and what it said of itself, with the ETag that an edit has to name.
     #[oai(path = "/devices/:id", method = "get", operation_id = "get_device")]
     async fn get_device(&self, caller: Bearer, id: Path<DeviceId>) -> Result<Tagged<Device>, Problem> {
         Ok(tagged_device(self.app.get_device(&caller.0, id.0).await?))
@@ -133,6 +137,8 @@ impl DeviceApi {
     }
 
     /// List what a device ran, newest first
+    ///
+    /// When each bundle was installed, verified and gone back to, and by which assignment.
     #[oai(path = "/devices/:id/bundles", method = "get", operation_id = "list_device_bundles")]
     async fn list_device_bundles(
         &self,
@@ -145,7 +151,9 @@ impl DeviceApi {
         Ok(self.app.list_device_bundles(&caller.0, id.0, &page).await?.into())
     }
 
-    /// Explain a device: what happened to it, newest first, and where it stands in what is going on
+    /// Explain a device
+    ///
+    /// What happened to it, newest first, and where it stands in every deployment that is going on, and why.
     #[oai(path = "/devices/:id/timeline", method = "get", operation_id = "get_device_timeline")]
     async fn get_device_timeline(
         &self,

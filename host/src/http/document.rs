@@ -1,8 +1,18 @@
 //! Owns the OpenAPI document as it is served: what poem-openapi derives, and what holds for many operations at once.
 
+mod answers;
+#[cfg(test)]
+mod checks;
+mod examples;
+mod limits;
+mod reads;
+mod schemas;
+mod security;
+
 use serde_json::{Map, Value, json};
 
-use super::documented;
+use self::examples::Examples;
+use super::envelope::MAX_HEADER_BYTES;
 use super::idempotency::MAX_KEY_BYTES;
 
 /// Operations that make something, whose documentation names the header. It works for every POST.
@@ -17,6 +27,17 @@ const CREATING: [&str; 10] = [
     "rollback_device_config",
     "upload_bundle",
     "create_deployment",
+];
+
+/// Operations that send content, whole or in part.
+const SENDING: [&str; 2] = ["download_bundle", "download_bundle_as_device"];
+
+/// Headers that say which part of the content is wanted, and whether any (RFC 9110).
+const WANTED: [(&str, &str); 4] = [
+    ("Range", "Which bytes, such as `bytes=0-1023`; one range at a time. Without it all of them."),
+    ("If-Range", "The `ETag` of the content of which a part is there: of other content the whole is sent."),
+    ("If-None-Match", "The `ETag` of content that is there: it is not sent again (304)."),
+    ("If-Match", "The `ETag` of the content that is wanted: no other is sent (412)."),
 ];
 
 /// Areas in the order in which a newcomer needs them; others come after.
@@ -35,82 +56,132 @@ const TAGS: [&str; 12] = [
     "Operating",
 ];
 
-/// The document with what every creating operation takes, and with what may be `null`.
+/// Parameters that many operations have, and what they are.
+const PARAMETERS: [(&str, &str); 6] = [
+    ("limit", "How many items at most."),
+    ("cursor", "`next` of the page before; absent for the first page."),
+    ("id", "Its identifier."),
+    ("name", "Its name."),
+    ("digest", "SHA-256 of the component."),
+    ("If-Match", "The `ETag` that was read."),
+];
+/// Optional for the framework alone: an edit without it is refused.
+const IF_MATCH: &str = "If-Match";
+
+/// What an answer is called that has no other name.
+const DONE: &str = "Done.";
+
+/// The document with all that no type and no handler tells.
 #[must_use]
 pub(super) fn complete(derived: &str) -> String {
     // Our own text: were it no JSON, it is served as it is.
     let Ok(mut document) = serde_json::from_str::<Value>(derived) else { return derived.to_owned() };
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    let methods = paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut);
-    for operation in methods.flat_map(|methods| methods.values_mut()).filter_map(Value::as_object_mut) {
-        complete_operation(operation);
+    let examples = Examples::read();
+    for (method, operation) in operations(&mut document) {
+        complete_operation(method, operation);
     }
-    documented::describe(&mut document);
+    reads::describe(&mut document);
     if let Some(tags) = document.get_mut("tags").and_then(Value::as_array_mut) {
         let place = |tag: &Value| TAGS.iter().position(|name| tag["name"] == *name).unwrap_or(TAGS.len());
         tags.sort_by_key(place);
     }
-    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
-    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
-        allow_null(schema);
-        simplify(schema);
-    }
+    schemas::complete(&mut document);
+    describe_answers(&mut document);
+    document["components"]["responses"] = answers::problems(&examples);
+    document["components"]["securitySchemes"] = security::schemes();
+    examples.add_to(&mut document);
     serde_json::to_string_pretty(&document).unwrap_or_else(|_| derived.to_owned())
 }
 
-fn complete_operation(operation: &mut Map<String, Value>) {
+/// Every operation with its method.
+fn operations(document: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, Value>)> {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let methods = paths.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut);
+    methods.flatten().filter_map(|(method, operation)| Some((method.as_str(), operation.as_object_mut()?)))
+}
+
+fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
     // Its own tag alone, not its group's as well: generators would make the operation twice.
     if let Some(tags) = operation.get_mut("tags").and_then(Value::as_array_mut)
         && tags.len() > 1
     {
         tags.drain(..tags.len() - 1);
     }
-    let creating = operation.get("operationId").and_then(Value::as_str).is_some_and(|id| CREATING.contains(&id));
-    if creating && let Some(parameters) = operation.entry("parameters").or_insert_with(|| json!([])).as_array_mut() {
-        parameters.push(idempotency_key());
+    schemas::parameters(operation).for_each(complete_parameter);
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let (creates, sends) = (CREATING.contains(&id), SENDING.contains(&id));
+    if (creates || sends)
+        && let Some(parameters) = operation.entry("parameters").or_insert_with(|| json!([])).as_array_mut()
+    {
+        parameters.extend(creates.then(idempotency_key));
+        parameters.extend(WANTED.into_iter().filter(|_| sends).map(|(name, description)| header(name, description)));
+    }
+    security::name_credentials(operation);
+    answers::name_problems(method, operation);
+}
+
+fn complete_parameter(parameter: &mut Value) {
+    // The documentation's page fills examples in: a filter that nobody asked for would be sent.
+    if parameter["required"] != true
+        && parameter["name"] != IF_MATCH
+        && let Some(schema) = parameter["schema"].as_object_mut()
+    {
+        schema.remove("example");
+    }
+    let known = PARAMETERS.iter().find(|(name, _)| parameter["name"] == *name);
+    if let Some((_, description)) = known.filter(|_| parameter.get("description").is_none()) {
+        parameter["description"] = (*description).into();
     }
 }
 
-/// What need not be there may be `null`, in answers and in requests; poem-openapi does not say so.
-fn allow_null(schema: &mut Value) {
-    let required: Vec<String> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
-        if let Some(property) = property.as_object_mut() {
-            property.insert("nullable".to_owned(), true.into());
-        }
-    }
-}
-
-/// What generators stumble over: a reference beside a description as two schemas (the description stands beside
-/// both as well), and defaults that are no plain values.
-fn simplify(schema: &mut Value) {
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    for property in properties.values_mut().filter_map(Value::as_object_mut) {
-        if let Some(parts) = property.get_mut("allOf").and_then(Value::as_array_mut) {
-            let default = parts.iter().find_map(|part| part.get("default")).cloned();
-            parts.retain(|part| part.get("$ref").is_some());
-            if let Some(default) = default {
-                property.insert("default".to_owned(), default);
+/// Names answers by what they hold, and their headers as others write them.
+fn describe_answers(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    for (_, operation) in operations(document) {
+        let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
+        for answer in answers.into_iter().flat_map(Map::values_mut) {
+            let reference = answer["content"]["application/json"]["schema"]["$ref"].as_str();
+            let schema = reference.and_then(|path| schemas.get(path.rsplit('/').next()?));
+            if let Some(description) = schema.and_then(|schema| schema.get("description"))
+                && answer["description"] == DONE
+            {
+                answer["description"] = description.clone();
             }
-        }
-        if property.get("default").is_some_and(|default| default.is_object() || default.is_null()) {
-            property.remove("default");
+            let Some(headers) = answer.get_mut("headers").and_then(Value::as_object_mut) else { continue };
+            *headers = std::mem::take(headers).into_iter().map(|(name, header)| (as_written(&name), header)).collect();
         }
     }
+}
+
+/// `CACHE-CONTROL` -> `Cache-Control`.
+fn as_written(header: &str) -> String {
+    if header.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return header.to_owned();
+    }
+    let capitalized = |word: &str| {
+        let mut word = word.to_ascii_lowercase();
+        if let Some(first) = word.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        word
+    };
+    header.split('-').map(capitalized).collect::<Vec<_>>().join("-")
+}
+
+fn header(name: &str, description: &str) -> Value {
+    let schema = json!({ "type": "string", "maxLength": MAX_HEADER_BYTES });
+    json!({ "name": name, "in": "header", "required": false, "schema": schema, "description": description })
 }
 
 fn idempotency_key() -> Value {
-    json!({
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": false,
-        "schema": { "type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES },
-        "description": "The same key with the same request is answered as the first time, for 24 hours, and not done \
-                        again; with another request it is refused with 409. An answer that held a secret is not given \
-                        again.",
-    })
+    let mut key = header(
+        "Idempotency-Key",
+        "The same key with the same request is answered as the first time, for 24 hours, and not done again; with \
+         another request it is refused with 409. An answer that held a secret is not given again.",
+    );
+    key["schema"] =
+        json!({ "type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES, "pattern": r"^[\x20-\x7e]+$" });
+    key
 }
 
 #[cfg(test)]
@@ -129,23 +200,5 @@ mod tests {
         assert!(document["paths"]["/a"]["get"].get("parameters").is_none());
         assert_eq!(document["paths"]["/b"]["post"]["parameters"], json!([]));
         assert_eq!(document["paths"]["/b"]["post"]["tags"], json!(["Own"]));
-    }
-
-    #[test]
-    fn a_described_reference_is_one_schema() {
-        let kind = json!({ "allOf": [{ "$ref": "#/a" }, { "description": "b", "default": "c" }], "description": "b" });
-        let mut schema = json!({ "properties": { "kind": kind, "facts": { "type": "object", "default": {} } } });
-        simplify(&mut schema);
-        let kind = json!({ "allOf": [{ "$ref": "#/a" }], "description": "b", "default": "c" });
-        assert_eq!(schema, json!({ "properties": { "kind": kind, "facts": { "type": "object" } } }));
-    }
-
-    #[test]
-    fn what_need_not_be_there_may_be_null() {
-        let mut schema =
-            json!({ "required": ["a"], "properties": { "a": { "type": "string" }, "b": { "type": "string" } } });
-        allow_null(&mut schema);
-        assert_eq!(schema["properties"]["b"], json!({ "type": "string", "nullable": true }));
-        assert_eq!(schema["properties"]["a"], json!({ "type": "string" }));
     }
 }

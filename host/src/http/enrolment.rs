@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::app::enrolment::{Enrolled, Enrolment};
 
 /// The one grant that devices have (RFC 7523).
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Enrolment and admission.
 pub struct EnrolmentApi {
@@ -101,7 +101,12 @@ struct DeviceTokenAnswer {
 enum Issued {
     /// The token.
     #[oai(status = 200)]
-    Token(Json<DeviceTokenAnswer>, #[oai(header = "Cache-Control")] String),
+    Token(
+        Json<DeviceTokenAnswer>,
+        /// `no-store`: the answer holds a secret.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
 }
 
 #[derive(ApiResponse)]
@@ -131,6 +136,8 @@ type Answer<T> = Result<T, Problem>;
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Devices")]
 impl EnrolmentApi {
     /// Admit a key before its device enrols
+    ///
+    /// Makes the device at once, active: it need not wait when it enrols with this key. One that waits is admitted.
     #[oai(path = "/devices/preauthorize", method = "post", operation_id = "preauthorize_device")]
     async fn preauthorize_device(&self, caller: Bearer, body: Json<PreauthorizationRequest>) -> Answer<Welcome> {
         let PreauthorizationRequest { public_key, labels, name } = body.0;
@@ -138,6 +145,8 @@ impl EnrolmentApi {
     }
 
     /// Admit a device
+    ///
+    /// Takes one in that waits: from now on it gets tokens and deployments.
     #[oai(path = "/devices/:id/admit", method = "post", operation_id = "admit_device")]
     async fn admit_device(&self, caller: Bearer, id: Path<DeviceId>) -> Answer<Tagged<Device>> {
         self.stand(&caller, id.0, Admission::Admit).await
@@ -152,6 +161,8 @@ impl EnrolmentApi {
     }
 
     /// Unblock a device
+    ///
+    /// It gets tokens again, and takes part again in what is going on.
     #[oai(path = "/devices/:id/unblock", method = "post", operation_id = "unblock_device")]
     async fn unblock_device(&self, caller: Bearer, id: Path<DeviceId>) -> Answer<Tagged<Device>> {
         self.stand(&caller, id.0, Admission::Unblock).await
@@ -166,6 +177,8 @@ impl EnrolmentApi {
     }
 
     /// Get a device's access token
+    ///
+    /// In exchange for an assertion that the device signs with its key (RFC 7523); each works once.
     #[oai(path = "/device/token", method = "post", operation_id = "issue_device_token", tag = "Tag::Device")]
     async fn issue_device_token(&self, caller: Anyone, body: Json<DeviceTokenRequest>) -> Answer<Issued> {
         if body.0.grant_type != JWT_BEARER {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use poem::http::StatusCode;
 use poem_openapi::payload::PlainText;
-use poem_openapi::types::Any;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
 use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
+use crate::app::identity::access::Jwks;
 use crate::app::readiness::Check;
 
 /// Health and public keys.
@@ -56,6 +56,13 @@ struct PartHealth {
     took_us: u64,
 }
 
+#[derive(ApiResponse)]
+enum Measured {
+    /// The metrics, in the text format of Prometheus.
+    #[oai(status = 200)]
+    Metrics(PlainText<String>),
+}
+
 impl Readiness {
     fn of(checks: &[Check]) -> Self {
         let part = |check: &Check| PartHealth {
@@ -76,6 +83,8 @@ impl ServerHealth {
 #[OpenApi(tag = "Tag::Operating")]
 impl HealthApi {
     /// Whether the process answers
+    ///
+    /// Asks nothing else; for whoever restarts it.
     #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
     async fn get_liveness(&self) -> Json<ServerHealth> {
         Json(ServerHealth::ok())
@@ -102,13 +111,15 @@ impl HealthApi {
     ///
     /// The policy decides who may: by default whoever may look at the fleet. Let Prometheus send an API key.
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
-    async fn get_metrics(&self, caller: Bearer) -> Result<PlainText<String>, Problem> {
-        Ok(PlainText(self.app.metrics_text(&caller.0)?))
+    async fn get_metrics(&self, caller: Bearer) -> Result<Measured, Problem> {
+        Ok(Measured::Metrics(PlainText(self.app.metrics_text(&caller.0)?)))
     }
 
     /// The public keys of access tokens (RFC 7517)
+    ///
+    /// For services that check access tokens by themselves.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "get_jwks", tag = "Tag::Auth")]
-    async fn get_jwks(&self) -> Json<Any<serde_json::Value>> {
-        Json(Any(self.app.identity.jwks()))
+    async fn get_jwks(&self) -> Json<Jwks> {
+        Json(self.app.identity.jwks())
     }
 }

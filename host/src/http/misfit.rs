@@ -185,7 +185,9 @@ impl Search<'_> {
             self.wrong(pointer, format!("has at most {max} entries"));
         }
         for name in &schema.required {
-            if fields.get(*name).is_none_or(Value::is_null) {
+            // A whole object's defaults make none of its fields optional, as the framework sees it.
+            let default = schema.properties.iter().any(|(property, kind)| property == name && has_default(kind));
+            if !default && fields.get(*name).is_none_or(Value::is_null) {
                 self.below(pointer, name, |search, pointer| search.wrong(pointer, "is required"));
             }
         }
@@ -214,6 +216,10 @@ impl Search<'_> {
         look(self, pointer);
         pointer.truncate(length);
     }
+}
+
+fn has_default(schema: &MetaSchemaRef) -> bool {
+    matches!(schema, MetaSchemaRef::Inline(schema) if schema.default.is_some())
 }
 
 fn is_of(kind: &str, value: &Value) -> bool {
@@ -323,6 +329,17 @@ mod tests {
             body.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
             assert_eq!(locate(&registry, &Whole::schema_ref(), &body, &refusal), pointer);
         }
+    }
+
+    #[test]
+    fn what_has_a_default_is_not_missed() {
+        use kernex_model::deployment::Plan;
+        let mut registry = Registry::new();
+        Plan::register(&mut registry);
+        let [wrong] = &explain(&registry, &Plan::schema_ref(), &json!({"max_in_flight": 0}))[..] else {
+            panic!("one field is wrong")
+        };
+        assert_eq!((&*wrong.pointer, &*wrong.detail), ("/max_in_flight", "must be at least 1"));
     }
 
     #[test]

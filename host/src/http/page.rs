@@ -1,14 +1,12 @@
 //! Owns how lists are asked for and answered: `limit`, `cursor`, and `{"items": [...], "next": ...}`.
 
-use std::fmt;
-use std::str::FromStr;
+use std::borrow::Cow;
 
-use kernex_model::codec::InvalidText;
-use kernex_model::text_codec;
 use kernex_store::{Cursor, Listed, Page};
 use poem_openapi::Object;
 use poem_openapi::param::Query;
-use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 
 use super::link::Linked;
 use super::problem::Problem;
@@ -24,32 +22,49 @@ pub const MAX_CURSOR_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u16);
 
-const LIMIT_PATTERN: &str = "^[1-9][0-9]{0,3}$";
+impl Type for Limit {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
 
-impl FromStr for Limit {
-    type Err = InvalidText;
+    fn name() -> Cow<'static, str> {
+        "integer_limit".into()
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).map(Self).ok_or(InvalidText {
-            what: "limit (1 to 1000)",
-            pattern: LIMIT_PATTERN,
-            max_length: 4,
-        })
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            minimum: Some(1.0),
+            maximum: Some(f64::from(MAX_LIMIT)),
+            default: Some(DEFAULT_LIMIT.into()),
+            ..MetaSchema::new_with_format("integer", "uint16")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self::RawValueType> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
     }
 }
 
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl ParseFromParameter for Limit {
+    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        limit.map(Self).ok_or_else(|| ParseError::custom(format!("must be a number from 1 to {MAX_LIMIT}")))
     }
 }
 
-text_codec!(Limit { pattern: LIMIT_PATTERN, max_length: 4, example: "100" });
+kernex_model::text!(/// What a list answered as `next`, as far as every list's is alike.
+    CursorText { pattern: "^[A-Za-z0-9_-]+$", max_length: MAX_CURSOR_BYTES, example: "NDZmM2Q0M2YwMU02RE1CRQ", rule: |t| {
+        t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    } });
 
 /// The `limit` parameter: `limit: LimitQuery`.
 pub type LimitQuery = Query<Option<Limit>>;
 /// The `cursor` parameter: `cursor: CursorQuery`.
-pub type CursorQuery = Query<Option<String>>;
+pub type CursorQuery = Query<Option<CursorText>>;
 
 /// The page that a request asks for.
 ///
@@ -57,12 +72,8 @@ pub type CursorQuery = Query<Option<String>>;
 /// A [`Problem`] that names `cursor` where it is not one that a list answered.
 pub fn page(limit: LimitQuery, cursor: CursorQuery) -> Result<Page, Problem> {
     let limit = limit.0.map_or(DEFAULT_LIMIT, |limit| limit.0);
-    let wrong = || Problem::parameter("cursor", "not a cursor that this list answered");
-    let after = match cursor.0 {
-        None => None,
-        Some(text) if text.len() > MAX_CURSOR_BYTES => return Err(wrong()),
-        Some(text) => Some(text.parse::<Cursor>().map_err(|_| wrong())?),
-    };
+    let wrong = |_| Problem::parameter("cursor", "not a cursor that this list answered");
+    let after = cursor.0.map(|text| text.as_str().parse::<Cursor>()).transpose().map_err(wrong)?;
     Ok(Page { limit, after })
 }
 

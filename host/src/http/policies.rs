@@ -40,6 +40,8 @@ impl PolicyApi {
     }
 
     /// Get the active revision of a policy
+    ///
+    /// Which plugin decides, and with which settings.
     #[oai(path = "/policies/:name", method = "get", operation_id = "get_policy")]
     async fn get_policy(&self, caller: Bearer, name: Path<PolicyName>) -> Result<Json<PolicyRevision>, Problem> {
         Ok(Json(self.app.get_policy(&caller.0, &name.0)?))
@@ -54,6 +56,8 @@ impl PolicyApi {
     }
 
     /// Get a plugin
+    ///
+    /// By the digest that policies and decisions name.
     #[oai(path = "/plugins/:digest", method = "get", operation_id = "get_plugin")]
     async fn get_plugin(&self, caller: Bearer, digest: Path<Digest>) -> Result<Json<Plugin>, Problem> {
         Ok(Json(self.app.get_plugin(&caller.0, digest.0)?))

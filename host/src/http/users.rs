@@ -83,7 +83,12 @@ struct InvitationAnswer {
 enum Invited {
     /// The invitation. It is shown here only.
     #[oai(status = 201)]
-    Invitation(Json<InvitationAnswer>, #[oai(header = "Cache-Control")] String),
+    Invitation(
+        Json<InvitationAnswer>,
+        /// `no-store`: the answer holds a secret.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
 }
 
 type Answer<T> = Result<T, Problem>;
@@ -96,6 +101,8 @@ fn shown(user: User) -> Tagged<User> {
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Users")]
 impl UserApi {
     /// Make an account for somebody
+    ///
+    /// With a password that an administrator chooses; whoever gets it changes it. An invitation needs none.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create_user(&self, caller: Bearer, body: Json<UserRequest>) -> Answer<CreatedUser> {
         let UserRequest { username, email, password, roles } = body.0;
@@ -114,12 +121,16 @@ impl UserApi {
     }
 
     /// List accounts
+    ///
+    /// In the order in which they were made.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn list_users(&self, caller: Bearer, limit: LimitQuery, cursor: CursorQuery) -> Answer<Paged<User>> {
         Ok(self.app.list_users(&caller.0, &page(limit, cursor)?).await?.into())
     }
 
     /// See an account
+    ///
+    /// Anybody's, with the ETag that an edit has to name.
     #[oai(path = "/users/:id", method = "get", operation_id = "get_user")]
     async fn get_user(&self, caller: Bearer, id: Path<UserId>) -> Answer<Tagged<User>> {
         Ok(shown(self.app.user(&caller.0, id.0).await?))
@@ -141,6 +152,8 @@ impl UserApi {
     }
 
     /// End all sessions of an account
+    ///
+    /// Its access tokens stop working at once; it can log in again.
     #[oai(path = "/users/:id/sessions", method = "delete", operation_id = "revoke_user_sessions")]
     async fn revoke_user_sessions(&self, caller: Bearer, id: Path<UserId>) -> Answer<Done> {
         self.app.revoke_user_sessions(&caller.0, id.0).await?;

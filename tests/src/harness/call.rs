@@ -10,6 +10,7 @@ use reqwest::{Body, Method, Url};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::documented::tells;
 
 /// What stands in front of paths that do not name it themselves.
 const PREFIX: &str = "/api/v1";
@@ -157,10 +158,15 @@ impl Call {
     ///
     /// # Errors
     /// Where there is no whole answer.
+    ///
+    /// # Panics
+    /// Where the document does not tell of such an answer.
     pub async fn send(self) -> Result<Answer, reqwest::Error> {
         let call = format!("{} {}", self.method, self.url);
+        let (method, path) = (self.method.clone(), self.url.path().to_owned());
         let response = self.start().await?;
         let (status, headers) = (response.status(), response.headers().clone());
+        assert!(tells(&method, &path, status.as_u16()), "{call}: docs/openapi.json does not tell of {status}");
         Ok(Answer::new(call, status, headers, response.bytes().await?.to_vec()))
     }
 }

@@ -1,6 +1,6 @@
 //! Who may do what: every operation of the OpenAPI document, called by everybody, and answered as the table says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernex_tests::harness::{Answer, TestServer, eventually, run};
 use reqwest::Method;
@@ -12,15 +12,29 @@ use super::world::{World, without_rates};
 /// Codes of what the host refuses by itself.
 const REFUSALS: [&str; 3] = ["not-a-user", "not-a-device", "not-a-target"];
 
-/// `(operationId, METHOD, path)` of every operation, with braces around each parameter.
-async fn documented(server: &TestServer) -> BTreeSet<(String, String, String)> {
+/// What the document says of an operation.
+struct Documented {
+    /// `METHOD` and path, with braces around each parameter.
+    call: (String, String),
+    /// Kinds of credentials, each of which is enough.
+    credentials: BTreeSet<String>,
+}
+
+/// Every operation of the document, by its `operationId`.
+async fn documented(server: &TestServer) -> BTreeMap<String, Documented> {
     let document = server.anonymous().root(Method::GET, "/openapi.json").await.expect(200);
     let paths = document["paths"].as_object().expect("paths").clone();
-    let mut found = BTreeSet::new();
+    let names = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect::<BTreeSet<_>>());
+    let mut found = BTreeMap::new();
     for (path, methods) in paths {
         for (method, operation) in methods.as_object().expect("methods") {
             let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no operationId"));
-            assert!(found.insert((id.to_owned(), method.to_uppercase(), path.clone())), "{id} twice");
+            let security = operation["security"].as_array().into_iter().flatten();
+            let documented = Documented {
+                call: (method.to_uppercase(), path.clone()),
+                credentials: security.filter_map(names).flatten().collect(),
+            };
+            assert!(found.insert(id.to_owned(), documented).is_none(), "{id} twice");
         }
     }
     found
@@ -38,18 +52,38 @@ fn the_table_and_the_document_name_the_same_operations() {
     run(async {
         let server = TestServer::start().await;
         let documented = documented(&server).await;
-        let ids: BTreeSet<&str> = documented.iter().map(|(id, ..)| id.as_str()).collect();
+        let ids: BTreeSet<&str> = documented.keys().map(String::as_str).collect();
         let table: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
         assert_eq!(table.len(), OPERATIONS.len(), "an operation stands twice in the table");
         let missing: Vec<_> = ids.difference(&table).collect();
         let gone: Vec<_> = table.difference(&ids).collect();
         assert!(missing.is_empty() && gone.is_empty(), "not in the table: {missing:?}; not in the document: {gone:?}");
-        for (id, method, path) in &documented {
+        for (id, Documented { call: (method, path), .. }) in &documented {
             let operation = OPERATIONS.iter().find(|operation| operation.id == id).expect("it is in both");
             let (called, at) = operation.call.split_once(' ').expect("a method and a path");
             // A place that is always the same thing stands as it is.
             let at = shape(at).replace("/policies/rbac", "/policies/{}");
             assert_eq!((called, at), (method.as_str(), shape(path)), "{id}");
+        }
+    });
+}
+
+#[test]
+fn the_document_names_the_credentials_that_the_table_allows() {
+    run(async {
+        let documented = documented(&TestServer::start().await).await;
+        for operation in OPERATIONS {
+            let expected = |role: &str| {
+                let column = ROLES.iter().position(|known| *known == role).expect("a column");
+                operation.expected(column)
+            };
+            let allows = |role: &str| expected(role) == Expected::Allowed;
+            // What the policy denies the service of the table, it may allow one with an administrator's role.
+            let key = allows("service") || (allows("admin") && expected("service") == Expected::Denied);
+            let kinds = [("user", allows("admin")), ("api_key", key), ("device", allows("device"))];
+            let named = kinds.into_iter().filter(|(_, allowed)| *allowed && !allows("anonymous"));
+            let named: BTreeSet<String> = named.map(|(kind, _)| kind.to_owned()).collect();
+            assert_eq!(documented[operation.id].credentials, named, "{}", operation.id);
         }
     });
 }

@@ -112,6 +112,22 @@ fn the_checked_in_document_is_the_served_one() {
 }
 
 #[test]
+fn times_are_written_as_the_document_says() {
+    run(async {
+        let server = TestServer::start().await;
+        let document = server.anonymous().root(Method::GET, "/openapi.json").await.expect(200);
+        let user = server.admin().await.get("/auth/me").await.expect(200);
+        let properties = object(&document["components"]["schemas"]["User"]["properties"]);
+        let times: Vec<_> = properties.iter().filter(|(_, schema)| schema["format"] == "date-time").collect();
+        assert_eq!(times.len(), 2, "{times:?}");
+        for (name, _) in times {
+            let text = user[name.as_str()].as_str().unwrap_or_default();
+            assert!(chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{name}: {text}");
+        }
+    });
+}
+
+#[test]
 fn what_would_break_a_client_is_named() {
     let before = json!({
         "paths": { "/a": { "get": { "operationId": "a", "responses": { "200": {}, "404": {} }, "parameters": [] },

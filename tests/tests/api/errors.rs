@@ -66,6 +66,34 @@ fn bodies_that_are_not_what_they_should_be() {
     });
 }
 
+#[test]
+fn maps_have_limits_where_they_are_read() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let many = |count: usize| (0..count).map(|n| (format!("k{n}"), "v".into())).collect::<serde_json::Map<_, _>>();
+        let preview = |settings: Value| {
+            let plan = json!({"settings": settings});
+            admin.post("/deployments/preview").json(json!({"name": "x", "selector": "*", "config": {}, "plan": plan}))
+        };
+        let patch = |labels: Value| {
+            let nobody = admin.patch("/devices/dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D");
+            nobody.header("if-match", "\"1\"").json(json!({"labels": labels}))
+        };
+        for (call, pointer) in [
+            (patch(many(129).into()), "/labels"),
+            (preview(many(65).into()), "/plan/settings"),
+            (preview(json!({"sites": {"berlin": 1}})), "/plan/settings/sites"),
+            (preview(json!({"sites": "x".repeat(257)})), "/plan/settings/sites"),
+        ] {
+            let answer = refused(call, 400, "invalid-body").await;
+            assert_eq!(answer.pointers(), [pointer], "{answer}");
+        }
+        refused(patch(many(128).into()), 404, "not-found").await;
+        preview(json!({"sites": ["berlin", "paris"], "share": 0.5, "urgent": true})).await.expect(200);
+    });
+}
+
 /// Sends a body that is too large. The server answers before it has read all of it and hangs up, which a client
 /// that is still sending may notice before the answer.
 async fn turned_away(call: Call) {

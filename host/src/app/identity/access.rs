@@ -11,6 +11,7 @@ use kernex_model::digest::Digest;
 use kernex_model::id::{SessionId, Ulid};
 use kernex_model::principal::Principal;
 use kernex_model::time::Timestamp;
+use poem_openapi::Object;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,31 @@ pub struct Verified {
     pub session: Option<SessionId>,
     /// From then on it does not work.
     pub expires_at: Timestamp,
+}
+
+/// The public keys of access tokens, as RFC 7517 writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct Jwks {
+    /// One for now.
+    pub keys: Vec<Jwk>,
+}
+
+/// The public half of an Ed25519 key, as RFC 8037 writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct Jwk {
+    /// Always `OKP`.
+    pub kty: String,
+    /// Always `Ed25519`.
+    pub crv: String,
+    /// Always `EdDSA`.
+    pub alg: String,
+    /// Always `sig`.
+    #[oai(rename = "use")]
+    pub purpose: String,
+    /// Names the key, as the headers of tokens do.
+    pub kid: String,
+    /// The key's 32 bytes in base64url.
+    pub x: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -180,19 +206,18 @@ impl AccessTokens {
         if ours { Ok(data.claims) } else { Err(TokenRefusal::Invalid) }
     }
 
-    /// The public keys, as RFC 7517 and RFC 8037 write them.
+    /// The public keys.
     #[must_use]
-    pub fn jwks(&self) -> serde_json::Value {
-        serde_json::json!({
-            "keys": [{
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "alg": "EdDSA",
-                "use": "sig",
-                "kid": self.kid,
-                "x": URL_SAFE_NO_PAD.encode(self.public),
-            }]
-        })
+    pub fn jwks(&self) -> Jwks {
+        let key = Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            alg: "EdDSA".to_owned(),
+            purpose: "sig".to_owned(),
+            kid: self.kid.clone(),
+            x: URL_SAFE_NO_PAD.encode(self.public),
+        };
+        Jwks { keys: vec![key] }
     }
 }
 
@@ -200,6 +225,7 @@ impl AccessTokens {
 mod tests {
     use super::*;
     use kernex_model::id::{DeviceId, UserId};
+    use poem_openapi::types::ToJSON;
 
     const NOW: Timestamp = Timestamp::MAX;
 
@@ -297,7 +323,7 @@ mod tests {
     #[test]
     fn the_public_key_is_published_and_nothing_else() {
         let tokens = tokens("kernex", 1);
-        let jwks = tokens.jwks().to_string();
+        let jwks = tokens.jwks().to_json_string();
         assert!(jwks.contains(&URL_SAFE_NO_PAD.encode(tokens.public)));
         assert!(!jwks.contains("\"d\"") && !format!("{tokens:?}").contains("signing"));
     }

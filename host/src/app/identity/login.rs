@@ -26,7 +26,7 @@ pub const SESSION_LIFETIME_S: u32 = 180 * 24 * 3_600;
 /// Sessions of one account; one more ends the oldest.
 pub const MAX_SESSIONS: usize = 50;
 /// Longest user name or e-mail address that is looked up, in bytes.
-const MAX_LOGIN_BYTES: usize = 254;
+pub const MAX_LOGIN_BYTES: usize = 254;
 /// Refresh tokens whose end is remembered, and for how long, in seconds: only as long as a call may take.
 const MAX_SUPERSEDED: u64 = 10_000;
 const SUPERSEDED_S: u64 = 60;

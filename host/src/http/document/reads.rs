@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::conditional::{BEYOND_REVISION, MOMENTARY, REVALIDATED};
+use super::super::conditional::{BEYOND_REVISION, MOMENTARY, REVALIDATED};
 
 /// Describes the answers of every operation that reads JSON.
 pub(super) fn describe(document: &mut Value) {
