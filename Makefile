@@ -36,7 +36,7 @@ OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests,--conf
 bench:
 	@.ci/setup wrk venv rotel
 	cargo build --workspace --locked $(OPTIMISED)
-	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench decision --bench heartbeat --bench scale
+	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench classify --bench decision --bench heartbeat --bench scale
 
 # The checked-in document, for those who generate clients; a test says when it has fallen behind.
 openapi: setup

@@ -116,7 +116,8 @@ fn compile(
     environment::clear(&mut command);
     let output = command
         .current_dir(workspace)
-        .args(["build", "--locked", "--lib", "--package", package])
+        // Together with the rlib that native tests use, it would be built without link-time optimisation.
+        .args(["rustc", "--crate-type", "cdylib", "--locked", "--lib", "--package", package])
         .args(["--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
