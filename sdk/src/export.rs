@@ -7,7 +7,7 @@ use crate::bindings::authorization::exports::kernex::policy::authorization as au
 use crate::bindings::lifecycle::exports::kernex::policy::lifecycle as lifecycle_world;
 use crate::bindings::rollback::exports::kernex::policy::rollback as rollback_world;
 use crate::bindings::targeting::exports::kernex::policy::targeting as targeting_world;
-use crate::targeting::Rows;
+use crate::targeting::{Batch, Layout, Rows};
 use crate::{Authorization, Diagnostic, Plugin, Reason, Rollback, Targeting};
 
 /// What the macro knows of the plugin that it exports.
@@ -102,8 +102,18 @@ impl<E: Export<Plugin: Targeting>> targeting_world::Guest for Adapter<E> {
         let layout = kept(plugin.layout());
         let (deployment, batch) = (kept(deployment), kept(batch));
         let mut job = kept(plugin.begin(&deployment));
-        Rows::new(&layout, &batch).map(|row| plugin.classify(&mut job, &row).number(&layout)).collect()
+        classes(plugin, &mut job, &layout, &batch)
     }
+}
+
+/// The loop over a batch's devices, alone in its function: all of a plugin that has room in registers is there.
+#[inline(never)]
+fn classes<T: Targeting>(plugin: &T, job: &mut T::Job, layout: &Layout, batch: &Batch) -> Vec<u16> {
+    let mut classes = vec![0; batch.device_hashes.len()];
+    for (class, row) in classes.iter_mut().zip(Rows::new(layout, batch)) {
+        *class = plugin.classify(job, &row).number(layout);
+    }
+    classes
 }
 
 impl<E: Export<Plugin: Rollback>> rollback_world::Guest for Adapter<E> {

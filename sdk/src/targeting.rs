@@ -1,6 +1,7 @@
 //! The targeting gate: which devices get a deployment, and in which wave. The columns that cross
 //! the border are hidden behind rows.
 
+mod by_text;
 mod rows;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -9,7 +10,8 @@ pub mod waves;
 pub use crate::bindings::targeting::exports::kernex::policy::targeting::{
     Batch, Column, ColumnRequest, ColumnType, Deployment,
 };
-pub use rows::{Row, Rows};
+pub use by_text::ByText;
+pub use rows::{ColumnKey, Row, Rows};
 
 use crate::{Plugin, Reason, Selector};
 

@@ -115,3 +115,56 @@ fn facts<'a, D: Described>(devices: &'a [D], column: &str) -> impl Iterator<Item
     let name: Option<FactName> = column.strip_prefix("fact.").and_then(|name| name.parse().ok());
     devices.iter().map(move |device| name.as_ref().and_then(|name| device.fact(name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a fact looks like in each type of column. The SDK's test batches have a test over the same file.
+    const CELLS: &str = include_str!("../../../sdk/wit/v1/cells.json");
+    const TYPES: [ColumnType; 4] = [ColumnType::Texts, ColumnType::Integers, ColumnType::Reals, ColumnType::Booleans];
+
+    fn device(labels: &serde_json::Value, facts: &serde_json::Value) -> Device {
+        let json = serde_json::json!({
+            "id": "dev_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D", "name": null, "model": null, "status": "active",
+            "labels": labels, "facts": facts, "key_digest": "0".repeat(64), "public_key": "",
+            "bundle_id": null, "verified_bundle_id": null, "config_version": null,
+            "created_at": "2026-11-21T15:00:00Z", "updated_at": "2026-11-21T15:00:00Z", "revision": 1
+        });
+        serde_json::from_value(json).expect("a device's own form")
+    }
+
+    /// The one device's cell in a column of each type; null where there is none.
+    fn cells(device: Device, column: &str) -> [serde_json::Value; 4] {
+        let requests = TYPES.map(|column_type| ColumnRequest { fact: column.to_owned(), column_type });
+        let Batch { dictionary, columns, .. } = columns(&[device], &requests, vec![0], &|_| None);
+        let cell = |column: &Column| match column {
+            Column::Texts(cells) => dictionary.get(cells[0] as usize).cloned().into(),
+            Column::Integers(cells) => Some(cells[0]).filter(|cell| *cell != Column::NO_INTEGER).into(),
+            Column::Reals(cells) => Some(cells[0]).filter(|cell| !cell.is_nan()).into(),
+            Column::Booleans(cells) => {
+                Some(cells[0]).filter(|cell| *cell != Column::NO_BOOLEAN).map(|cell| cell == 1).into()
+            }
+        };
+        [0, 1, 2, 3].map(|place: usize| cell(&columns[place]))
+    }
+
+    #[test]
+    fn each_type_of_column_takes_its_values() {
+        let cases: Vec<serde_json::Value> = serde_json::from_str(CELLS).expect("a list of cases");
+        assert!(!cases.is_empty());
+        for case in cases {
+            let device = device(&serde_json::json!({}), &serde_json::json!({ "it": case["value"] }));
+            let wanted = ["texts", "integers", "reals", "booleans"].map(|name| case[name].clone());
+            assert_eq!(cells(device, "fact.it"), wanted, "{case}");
+        }
+    }
+
+    #[test]
+    fn labels_are_texts_and_what_is_not_there_is_absent() {
+        let [labels, facts] = [serde_json::json!({ "cores": "4" }), serde_json::json!({})];
+        let null = || serde_json::Value::Null;
+        assert_eq!(cells(device(&labels, &facts), "cores"), ["4".into(), null(), null(), null()]);
+        assert_eq!(cells(device(&labels, &facts), "fact.cores"), [null(), null(), null(), null()]);
+    }
+}

@@ -1,7 +1,8 @@
 //! What a device runs now, compared with what a deployment brings.
 
 use kernex_sdk::Facts;
-use kernex_sdk::targeting::{Deployment, Row};
+use kernex_sdk::targeting::waves::Holding;
+use kernex_sdk::targeting::{ByText, Deployment, Row};
 use semver::Version;
 
 use crate::layout::Exclusion;
@@ -17,8 +18,9 @@ pub struct Job {
     models: Vec<String>,
     /// The place of the bundle's rule.
     rule: Option<usize>,
-    /// By number of the version's text in the dictionary: parsed and compared once per batch.
-    standings: Vec<Option<Standing>>,
+    /// By version: parsed and compared once in a batch.
+    standings: ByText<Standing>,
+    pub(crate) holding: Holding,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Job {
         });
         let models = facts.texts(BUNDLE_MODELS).map(<[String]>::to_vec).unwrap_or_default();
         let rule = bundle.as_ref().and_then(|bundle| plugin.place_of(&bundle.name));
-        Self { bundle, models, rule, standings: Vec::new() }
+        Self { bundle, models, rule, standings: ByText::default(), holding: plugin.waves.holding() }
     }
 
     pub(crate) fn rule<'a>(&self, plugin: &'a Compat) -> Option<&'a Rule> {
@@ -58,16 +60,9 @@ impl Job {
         let Some(bundle) = &self.bundle else { return Ok(()) };
         let rule = self.rule.and_then(|place| plugin.rules.get(place));
         let same = row.text(BUNDLE_NAME) == Some(&bundle.name);
-        let Some(number) = row.text_number(BUNDLE_VERSION).filter(|_| same) else {
-            return bundle.installed_first(plugin, rule);
-        };
-        if number >= self.standings.len() {
-            self.standings.resize(number + 1, None);
-        }
-        *self.standings[number].get_or_insert_with(|| match row.text(BUNDLE_VERSION) {
-            Some(text) => bundle.compared_with(text, plugin, rule.map(|rule| &rule.steps)),
-            None => bundle.installed_first(plugin, rule),
-        })
+        let compared = |running: &str| bundle.compared_with(running, plugin, rule.map(|rule| &rule.steps));
+        let standing = if same { self.standings.of(row, BUNDLE_VERSION, compared) } else { None };
+        standing.unwrap_or_else(|| bundle.installed_first(plugin, rule))
     }
 }
 

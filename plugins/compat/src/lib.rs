@@ -88,8 +88,10 @@ impl Plugin for Compat {
     fn configure(settings: Settings) -> Result<Self, Vec<Diagnostic>> {
         let (mut columns, mut reasons, mut diagnostics) = (Columns::default(), Reasons::default(), Vec::new());
         let fixed = Fixed::new(&mut reasons);
-        let waves = Waves::parse(settings.waves, &mut diagnostics);
-        for key in [BUNDLE_NAME, BUNDLE_VERSION, MODEL].into_iter().chain(waves.keys()) {
+        let mut keys = [BUNDLE_NAME, BUNDLE_VERSION, MODEL].map(str::to_owned).into();
+        let waves = Waves::parse(settings.waves, &mut keys, &mut diagnostics);
+        // First of all, so that they are where the waves look for them.
+        for key in &keys {
             columns.add_text(key);
         }
         let mut rules = Vec::new();
@@ -200,7 +202,7 @@ impl Compat {
         rule.map_or(Ok(()), |rule| unmet(&rule.hardware))?;
         job.standing(self, row)?;
         rule.map_or(Ok(()), |rule| unmet(&rule.conditions))?;
-        self.waves.of(row).ok_or(self.fixed.no_wave)
+        self.waves.of(row, &mut job.holding).ok_or(self.fixed.no_wave)
     }
 }
 

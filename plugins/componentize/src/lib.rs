@@ -20,6 +20,9 @@ pub use watch::watch;
 pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile in the workspace's `Cargo.toml` that guests are compiled with.
 const PROFILE: &str = "guest";
+/// How cargo is asked for a guest. Together with the rlib that native tests use, it would be built without link-time
+/// optimisation.
+const COMPILE: [&str; 4] = ["rustc", "--lib", "--crate-type", "cdylib"];
 /// A guest's stack: an instance is faster to make the less memory it touches.
 const STACK_BYTES: usize = 65_536;
 /// How much of cargo's output is shown when a guest does not build.
@@ -121,8 +124,8 @@ fn compile(
     environment::clear(&mut command);
     let output = command
         .current_dir(workspace)
-        .args(["build", "--locked", "--lib", "--package", package])
-        .args(["--profile", PROFILE, "--target", TARGET])
+        .args(COMPILE)
+        .args(["--locked", "--package", package, "--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
         .env("CARGO_ENCODED_RUSTFLAGS", toolchain.flags(Some(workspace), STACK_BYTES).join("\x1f"))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{BuildError, PROFILE, STACK_BYTES, TARGET, environment, read, wrap};
+use crate::{BuildError, COMPILE, PROFILE, STACK_BYTES, TARGET, environment, read, wrap};
 
 /// The workspace's profile `guest`, for crates whose manifest does not have it. A test compares the two.
 const PROFILE_SETTINGS: [(&str, &str); 6] = [
@@ -50,7 +50,7 @@ pub fn build_crate(built: &Crate) -> Result<Vec<u8>, BuildError> {
         return Err(BuildError::TargetMissing);
     }
     let mut command = cargo(&built.directory);
-    command.args(["build", "--lib", "--package", &built.package]).args(["--profile", PROFILE, "--target", TARGET]);
+    command.args(COMPILE).args(["--package", &built.package]).args(["--profile", PROFILE, "--target", TARGET]);
     for (key, value) in PROFILE_SETTINGS {
         command.arg("--config").arg(format!("profile.{PROFILE}.{key}={value}"));
     }

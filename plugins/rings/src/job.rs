@@ -1,19 +1,25 @@
 //! What a device runs now, compared with what a deployment brings.
 
 use kernex_sdk::Facts;
-use kernex_sdk::targeting::{Deployment, Row};
+use kernex_sdk::targeting::waves::Holding;
+use kernex_sdk::targeting::{ByText, Deployment, Row};
 use semver::Version;
 
-use crate::{BUNDLE_MODELS, BUNDLE_NAME, BUNDLE_VERSION, Exclusion};
+use crate::{BUNDLE_MODELS, BUNDLE_NAME, BUNDLE_VERSION, Exclusion, MODEL_COLUMN, NAME_COLUMN, VERSION_COLUMN};
 
-/// One deployment, made ready for comparing many devices.
+/// One deployment, made ready for comparing many devices: what depends on one text is computed once in a batch.
 #[derive(Debug)]
 pub struct Job {
     /// The bundle; none when the deployment brings a config.
     bundle: Option<Bundle>,
     models: Vec<String>,
-    /// By number of the version's text in the dictionary: parsed and compared once per batch.
-    standings: Vec<Option<Standing>>,
+    /// Whether a model is one of them.
+    fitting: ByText<bool>,
+    /// Whether a name is the bundle's.
+    same: ByText<bool>,
+    /// By version.
+    standings: ByText<Standing>,
+    pub(crate) holding: Holding,
 }
 
 #[derive(Debug)]
@@ -37,6 +43,7 @@ impl Job {
         deployment: &Deployment,
         allow_downgrade: bool,
         intermediates: &[(String, Vec<Version>)],
+        holding: Holding,
     ) -> Self {
         let facts = &deployment.facts;
         let bundle = facts.text(BUNDLE_NAME).zip(facts.text(BUNDLE_VERSION)).map(|(name, text)| Bundle {
@@ -51,26 +58,24 @@ impl Job {
                 .unwrap_or_default(),
         });
         let models = facts.texts(BUNDLE_MODELS).map(<[String]>::to_vec).unwrap_or_default();
-        Self { bundle, models, standings: Vec::new() }
+        let (fitting, same, standings) = Default::default();
+        Self { bundle, models, fitting, same, standings, holding }
     }
 
-    pub(crate) fn fits_model(&self, model: Option<&str>) -> bool {
-        self.models.is_empty() || model.is_some_and(|model| self.models.iter().any(|known| known == model))
+    pub(crate) fn fits_model(&mut self, row: &Row<'_>) -> bool {
+        let Self { models, fitting, .. } = self;
+        let fits = |model: &str| models.iter().any(|known| known == model);
+        models.is_empty() || fitting.of(row, MODEL_COLUMN, fits) == Some(true)
     }
 
     /// A device that runs another bundle, or none, has nothing to compare: it is updatable.
     pub(crate) fn standing(&mut self, row: &Row<'_>) -> Standing {
         let Some(bundle) = &self.bundle else { return Standing::Updatable };
-        if row.text(BUNDLE_NAME) != Some(&bundle.name) {
+        if self.same.of(row, NAME_COLUMN, |name| name == bundle.name) != Some(true) {
             return Standing::Updatable;
         }
-        let (Some(number), Some(text)) = (row.text_number(BUNDLE_VERSION), row.text(BUNDLE_VERSION)) else {
-            return Standing::Updatable;
-        };
-        if number >= self.standings.len() {
-            self.standings.resize(number + 1, None);
-        }
-        *self.standings[number].get_or_insert_with(|| bundle.compared_with(text))
+        let standing = self.standings.of(row, VERSION_COLUMN, |version| bundle.compared_with(version));
+        standing.unwrap_or(Standing::Updatable)
     }
 }
 

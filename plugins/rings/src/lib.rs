@@ -19,6 +19,12 @@ const BUNDLE_MODELS: &str = "bundle.models";
 /// The device's fact for its model.
 const MODEL: &str = "model";
 
+/// The columns that are asked for whatever the settings are, in their order.
+const COLUMNS: [&str; 3] = [BUNDLE_NAME, BUNDLE_VERSION, MODEL];
+const NAME_COLUMN: usize = 0;
+const VERSION_COLUMN: usize = 1;
+const MODEL_COLUMN: usize = 2;
+
 /// Why a device is left out, in the order of [`EXCLUSIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -46,6 +52,8 @@ const EXCLUSIONS: [(&str, &str); 6] = [
 pub struct Rings {
     candidates: Vec<Requirement>,
     waves: Waves,
+    /// [`COLUMNS`], and what the waves ask for.
+    columns: Vec<String>,
     allow_downgrade: bool,
     intermediates: Vec<(String, Vec<semver::Version>)>,
 }
@@ -57,7 +65,8 @@ impl Plugin for Rings {
 
     fn configure(settings: Settings) -> Result<Self, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
-        let waves = Waves::parse(settings.waves, &mut diagnostics);
+        let mut columns = COLUMNS.map(str::to_owned).into();
+        let waves = Waves::parse(settings.waves, &mut columns, &mut diagnostics);
         let mut intermediates = Vec::new();
         for (bundle, versions) in settings.intermediate_versions {
             let mut parsed = Vec::new();
@@ -78,6 +87,7 @@ impl Plugin for Rings {
         Ok(Self {
             candidates: settings.candidates.map(|selector| selector.0).unwrap_or_default(),
             waves,
+            columns,
             allow_downgrade: settings.allow_downgrade,
             intermediates,
         })
@@ -88,14 +98,8 @@ impl Targeting for Rings {
     type Job = Job;
 
     fn layout(&self) -> Layout {
-        let mut columns = vec![texts(BUNDLE_NAME), texts(BUNDLE_VERSION), texts(MODEL)];
-        for key in self.waves.keys() {
-            if columns.iter().all(|column| column.fact != key) {
-                columns.push(texts(key));
-            }
-        }
         Layout {
-            columns,
+            columns: self.columns.iter().map(texts).collect(),
             waves: self.waves.names(),
             exclusions: EXCLUSIONS.map(|(code, message)| Reason::new(code, message)).into(),
         }
@@ -109,19 +113,19 @@ impl Targeting for Rings {
     }
 
     fn begin(&self, deployment: &Deployment) -> Job {
-        Job::new(deployment, self.allow_downgrade, &self.intermediates)
+        Job::new(deployment, self.allow_downgrade, &self.intermediates, self.waves.holding())
     }
 
     fn classify(&self, job: &mut Job, row: &Row<'_>) -> Class {
         let excluded = |exclusion: Exclusion| Class::Excluded(exclusion as u16);
-        if !job.fits_model(row.text(MODEL)) {
+        if !job.fits_model(row) {
             return excluded(Exclusion::IncompatibleModel);
         }
         match job.standing(row) {
             Standing::Updatable => {}
             Standing::Excluded(exclusion) => return excluded(exclusion),
         }
-        match self.waves.of(row) {
+        match self.waves.of(row, &mut job.holding) {
             Some(wave) => Class::Wave(wave),
             None => excluded(Exclusion::NoWave),
         }

@@ -1,4 +1,4 @@
-//! Rows over the columns of a batch, with facts by name and type.
+//! Rows over the columns of a batch, with facts by name or place, and type.
 
 use super::{Batch, Column, Layout};
 
@@ -37,6 +37,31 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
+/// Which column of the layout: by the name of its fact, or by its place in [`Layout::columns`]. A name is looked up
+/// for every device, a place is not.
+pub trait ColumnKey {
+    /// The place in [`Layout::columns`].
+    fn place(self, layout: &Layout) -> Option<usize>;
+}
+
+impl ColumnKey for usize {
+    fn place(self, _: &Layout) -> Option<usize> {
+        Some(self)
+    }
+}
+
+impl ColumnKey for &str {
+    fn place(self, layout: &Layout) -> Option<usize> {
+        layout.columns.iter().position(|request| request.fact == self)
+    }
+}
+
+impl ColumnKey for &String {
+    fn place(self, layout: &Layout) -> Option<usize> {
+        self.as_str().place(layout)
+    }
+}
+
 /// One device. A fact is none when the device has no such fact, or it is of another type, or the
 /// layout did not ask for it.
 #[derive(Debug, Clone, Copy)]
@@ -56,15 +81,15 @@ impl<'a> Row<'a> {
 
     /// A fact that is a text.
     #[must_use]
-    pub fn text(&self, fact: &str) -> Option<&'a str> {
-        self.text_number(fact).and_then(|number| self.batch.dictionary.get(number)).map(String::as_str)
+    pub fn text(&self, column: impl ColumnKey) -> Option<&'a str> {
+        self.text_number(column).and_then(|number| self.batch.dictionary.get(number)).map(String::as_str)
     }
 
     /// The number of a text in the batch's dictionary: equal texts have equal numbers, so that what
-    /// was computed for one device can be remembered for the next in the same batch.
+    /// was computed for one device can be remembered for the next in the same batch, as [`ByText`](super::ByText) does.
     #[must_use]
-    pub fn text_number(&self, fact: &str) -> Option<usize> {
-        match self.column(fact)? {
+    pub fn text_number(&self, column: impl ColumnKey) -> Option<usize> {
+        match self.column(column)? {
             Column::Texts(cells) => {
                 cells.get(self.index).filter(|number| **number != ABSENT).map(|number| *number as usize)
             }
@@ -74,8 +99,8 @@ impl<'a> Row<'a> {
 
     /// A fact that is a whole number.
     #[must_use]
-    pub fn integer(&self, fact: &str) -> Option<i64> {
-        match self.column(fact)? {
+    pub fn integer(&self, column: impl ColumnKey) -> Option<i64> {
+        match self.column(column)? {
             Column::Integers(cells) => cells.get(self.index).copied().filter(|cell| *cell != i64::MIN),
             Column::Texts(_) | Column::Reals(_) | Column::Booleans(_) => None,
         }
@@ -83,8 +108,8 @@ impl<'a> Row<'a> {
 
     /// A fact that is a real number.
     #[must_use]
-    pub fn real(&self, fact: &str) -> Option<f64> {
-        match self.column(fact)? {
+    pub fn real(&self, column: impl ColumnKey) -> Option<f64> {
+        match self.column(column)? {
             Column::Reals(cells) => cells.get(self.index).copied().filter(|cell| !cell.is_nan()),
             Column::Texts(_) | Column::Integers(_) | Column::Booleans(_) => None,
         }
@@ -92,8 +117,8 @@ impl<'a> Row<'a> {
 
     /// A fact that is true or false.
     #[must_use]
-    pub fn boolean(&self, fact: &str) -> Option<bool> {
-        match self.column(fact)? {
+    pub fn boolean(&self, column: impl ColumnKey) -> Option<bool> {
+        match self.column(column)? {
             Column::Booleans(cells) => match cells.get(self.index) {
                 Some(0) => Some(false),
                 Some(1) => Some(true),
@@ -103,9 +128,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn column(&self, fact: &str) -> Option<&'a Column> {
-        let index = self.layout.columns.iter().position(|request| request.fact == fact)?;
-        self.batch.columns.get(index)
+    /// The texts of the batch.
+    pub(super) fn dictionary(&self) -> &'a [String] {
+        &self.batch.dictionary
+    }
+
+    fn column(&self, column: impl ColumnKey) -> Option<&'a Column> {
+        self.batch.columns.get(column.place(self.layout)?)
     }
 }
 
@@ -118,21 +147,22 @@ mod tests {
     #[test]
     fn rows_show_named_facts_of_the_asked_type() {
         let layout = Layout {
-            columns: vec![texts("model"), integers("cores"), reals("load"), booleans("docked")],
+            columns: vec![texts("model"), integers("fact.cores"), reals("fact.load"), booleans("fact.docked")],
             waves: vec!["all".into()],
             exclusions: Vec::new(),
         };
-        let facts = [Fact::text("model", "a1"), Fact::integer("cores", 4), Fact::boolean("docked", true)];
+        let facts = [Fact::text("model", "a1"), Fact::integer("fact.cores", 4), Fact::boolean("fact.docked", true)];
         let batch = testing::batch(&layout, &[(1, &facts), (2, &facts[..1]), (3, &[])]);
         let rows: Vec<Row<'_>> = Rows::new(&layout, &batch).collect();
         assert_eq!(rows.iter().map(Row::device_hash).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(rows[0].text("model"), Some("a1"));
         assert_eq!(rows[0].text_number("model"), rows[1].text_number("model"));
-        assert_eq!((rows[0].integer("cores"), rows[1].integer("cores")), (Some(4), None));
-        assert_eq!((rows[0].boolean("docked"), rows[2].boolean("docked")), (Some(true), None));
-        assert_eq!(rows[0].real("load"), None);
+        assert_eq!((rows[0].integer("fact.cores"), rows[1].integer("fact.cores")), (Some(4), None));
+        assert_eq!((rows[0].boolean("fact.docked"), rows[2].boolean("fact.docked")), (Some(true), None));
+        assert_eq!(rows[0].real("fact.load"), None);
         assert_eq!(rows[2].text("model"), None);
-        assert_eq!(rows[0].text("cores"), None);
+        assert_eq!(rows[0].text("fact.cores"), None);
         assert_eq!(rows[0].text("colour"), None);
+        assert_eq!((rows[0].text(0), rows[0].integer(1), rows[0].integer(4)), (Some("a1"), Some(4), None));
     }
 }

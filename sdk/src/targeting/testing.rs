@@ -3,23 +3,20 @@
 use super::{Batch, Class, Column, ColumnType, Deployment, Layout, Rows, Targeting};
 use crate::{Fact, Facts, Value};
 
-/// A batch as the host would build it: one device per pair of hash and facts.
+/// A batch as the host would build it: one device per pair of hash and facts. Facts have the names that columns ask
+/// for, such as `site` or `fact.battery`. As in the host, a column of texts takes every value and one of reals takes
+/// whole numbers, too; only facts, whose names begin with `fact.`, have other types than text.
 #[must_use]
 pub fn batch(layout: &Layout, devices: &[(u64, &[Fact])]) -> Batch {
     let mut dictionary: Vec<String> = Vec::new();
     let columns = layout.columns.iter().map(|request| {
         let values = devices.iter().map(|(_, facts)| facts.value(&request.fact));
+        let typed = values.clone().map(|value| value.filter(|_| request.fact.starts_with("fact.")));
         match request.type_ {
             ColumnType::Texts => Column::Texts(values.map(|value| text_cell(value, &mut dictionary)).collect()),
-            ColumnType::Integers => Column::Integers(
-                values.map(|value| if let Some(Value::Integer(it)) = value { *it } else { i64::MIN }).collect(),
-            ),
-            ColumnType::Reals => Column::Reals(
-                values.map(|value| if let Some(Value::Real(it)) = value { *it } else { f64::NAN }).collect(),
-            ),
-            ColumnType::Booleans => Column::Booleans(
-                values.map(|value| if let Some(Value::Boolean(it)) = value { u8::from(*it) } else { 2 }).collect(),
-            ),
+            ColumnType::Integers => Column::Integers(typed.map(integer_cell).collect()),
+            ColumnType::Reals => Column::Reals(typed.map(real_cell).collect()),
+            ColumnType::Booleans => Column::Booleans(typed.map(boolean_cell).collect()),
         }
     });
     let columns = columns.collect();
@@ -35,10 +32,89 @@ pub fn classes<T: Targeting>(plugin: &T, deployment: &Deployment, batch: &Batch)
 }
 
 fn text_cell(value: Option<&Value>, dictionary: &mut Vec<String>) -> u32 {
-    let Some(Value::Text(text)) = value else { return u32::MAX };
-    let index = dictionary.iter().position(|known| known == text).unwrap_or_else(|| {
-        dictionary.push(text.clone());
+    let text = match value {
+        None => return u32::MAX,
+        Some(Value::Text(text)) => text.clone(),
+        Some(Value::Integer(number)) => number.to_string(),
+        Some(Value::Real(number)) => number.to_string(),
+        Some(Value::Boolean(truth)) => truth.to_string(),
+        Some(Value::Texts(texts)) => texts.join(","),
+    };
+    let index = dictionary.iter().position(|known| *known == text).unwrap_or_else(|| {
+        dictionary.push(text);
         dictionary.len() - 1
     });
     u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn integer_cell(value: Option<&Value>) -> i64 {
+    match value {
+        Some(Value::Integer(number)) => *number,
+        Some(Value::Text(_) | Value::Real(_) | Value::Boolean(_) | Value::Texts(_)) | None => i64::MIN,
+    }
+}
+
+fn real_cell(value: Option<&Value>) -> f64 {
+    match value {
+        Some(Value::Real(number)) => *number,
+        Some(Value::Integer(number)) => *number as f64,
+        Some(Value::Text(_) | Value::Boolean(_) | Value::Texts(_)) | None => f64::NAN,
+    }
+}
+
+fn boolean_cell(value: Option<&Value>) -> u8 {
+    match value {
+        Some(Value::Boolean(truth)) => u8::from(*truth),
+        Some(Value::Text(_) | Value::Integer(_) | Value::Real(_) | Value::Texts(_)) | None => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Row, booleans, integers, reals, texts};
+    use super::*;
+
+    /// What a fact looks like in each type of column. The host has a test over the same file.
+    const CELLS: &str = include_str!("../../wit/v1/cells.json");
+
+    fn value(json: &serde_json::Value) -> Value {
+        if let Ok(texts) = serde_json::from_value(json.clone()) {
+            return Value::Texts(texts);
+        }
+        match (json.as_bool(), json.as_i64(), json.as_f64()) {
+            (Some(truth), _, _) => Value::Boolean(truth),
+            (_, Some(number), _) => Value::Integer(number),
+            (_, _, Some(number)) => Value::Real(number),
+            _ => Value::Text(json.as_str().expect("no other values").to_owned()),
+        }
+    }
+
+    fn layout(fact: &str) -> Layout {
+        let columns = vec![texts(fact), integers(fact), reals(fact), booleans(fact)];
+        Layout { columns, waves: vec!["all".into()], exclusions: Vec::new() }
+    }
+
+    #[test]
+    fn cells_are_those_of_the_host() {
+        let layout = layout("fact.it");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(CELLS).expect("a list of cases");
+        assert!(!cases.is_empty());
+        for case in cases {
+            let facts = [Fact { name: "fact.it".into(), value: value(&case["value"]) }];
+            let batch = batch(&layout, &[(0, &facts)]);
+            let row: Row<'_> = Rows::new(&layout, &batch).next().expect("a device");
+            assert_eq!(row.text(0), case["texts"].as_str(), "{case}");
+            assert_eq!(row.integer(1), case["integers"].as_i64(), "{case}");
+            assert_eq!(row.real(2), case["reals"].as_f64(), "{case}");
+            assert_eq!(row.boolean(3), case["booleans"].as_bool(), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fact_is_a_text() {
+        let layout = layout("cores");
+        let batch = batch(&layout, &[(0, &[Fact::integer("cores", 4)])]);
+        let row = Rows::new(&layout, &batch).next().expect("a device");
+        assert_eq!((row.text(0), row.integer(1), row.real(2), row.boolean(3)), (Some("4"), None, None, None));
+    }
 }

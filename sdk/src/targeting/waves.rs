@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CANARY, Row};
+use super::{ByText, CANARY, Row};
 use crate::selector::SelectorText;
 use crate::{Diagnostic, Operator, Requirement};
 
@@ -38,28 +38,57 @@ pub struct Waves(Vec<Rule>);
 #[derive(Debug)]
 struct Rule {
     name: String,
-    selector: Vec<Requirement>,
+    selector: Vec<Condition>,
     /// Hashes modulo [`WHOLE`] below this are in.
     threshold: u64,
 }
 
+#[derive(Debug)]
+struct Condition {
+    requirement: Requirement,
+    /// Whether it holds where there is no text.
+    without: bool,
+    /// The place of its key among the columns.
+    column: usize,
+    /// Its place in [`Holding`].
+    number: usize,
+}
+
+/// For each condition of all waves: whether it holds for a text of the batch.
+#[derive(Debug)]
+pub struct Holding(Vec<ByText<bool>>);
+
 impl Waves {
     /// Parses the settings' `/waves`. What is wrong with them is added to the diagnostics.
-    pub fn parse(waves: Vec<Wave>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    ///
+    /// `columns` are the keys of the layout's columns, from the first on; the keys that the waves' selectors ask for are
+    /// added where they are not there yet. Each needs a column of texts at its place.
+    pub fn parse(waves: Vec<Wave>, columns: &mut Vec<String>, diagnostics: &mut Vec<Diagnostic>) -> Self {
         if waves.is_empty() || waves.len() > MAX_WAVES {
             diagnostics.push(Diagnostic::new("/waves", format!("there are 1 to {MAX_WAVES} waves")));
         }
         let mut rules: Vec<Rule> = Vec::new();
+        let mut conditions = 0;
         let count = waves.len();
         for (index, wave) in waves.into_iter().enumerate() {
             if let Some((field, message)) = mistake(&wave, index, count, &rules) {
                 diagnostics.push(Diagnostic::new(format!("/waves/{index}{field}"), message));
             }
-            rules.push(Rule {
-                threshold: wave.percent.map_or(WHOLE, hundredths),
-                name: wave.name,
-                selector: wave.selector.map(|selector| selector.0).unwrap_or_default(),
-            });
+            let selector = wave.selector.map(|selector| selector.0).unwrap_or_default();
+            let selector = selector.into_iter().zip(conditions..);
+            let selector: Vec<Condition> =
+                selector.map(|(requirement, number)| Condition::new(requirement, number, columns)).collect();
+            conditions += selector.len();
+            rules.push(Rule { threshold: wave.percent.map_or(WHOLE, hundredths), name: wave.name, selector });
+        }
+        // Without a selector of its own, a canary is one of those that the next wave takes: none is left for that
+        // one, until the host sends it those of them that are too many.
+        if let [canary, next, ..] = rules.as_mut_slice()
+            && canary.name == CANARY
+            && canary.selector.is_empty()
+        {
+            canary.selector = std::mem::take(&mut next.selector);
+            canary.threshold = std::mem::take(&mut next.threshold);
         }
         Self(rules)
     }
@@ -70,32 +99,48 @@ impl Waves {
         self.0.iter().map(|rule| rule.name.clone()).collect()
     }
 
-    /// The keys that the waves' selectors ask for: the layout needs a column of texts for each.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|rule| &rule.selector).map(|requirement| requirement.key.as_str())
+    /// What the conditions make of a batch's texts, to begin with: for a job, which lives as long as the batch.
+    #[must_use]
+    pub fn holding(&self) -> Holding {
+        let conditions = self.0.iter().flat_map(|rule| &rule.selector);
+        Holding(conditions.map(|_| ByText::default()).collect())
     }
 
     /// The first wave that takes the device.
     #[must_use]
-    pub fn of(&self, row: &Row<'_>) -> Option<u16> {
+    pub fn of(&self, row: &Row<'_>, holding: &mut Holding) -> Option<u16> {
         let share = row.device_hash() % WHOLE;
-        let takes = |rule: &Rule| share < rule.threshold && hold(&rule.selector, row);
-        let mut rules = self.0.as_slice();
-        let mut first = 0;
-        if let [canary, rest @ ..] = rules
-            && canary.name == CANARY
-        {
-            let chosen = match canary.selector.as_slice() {
-                [] => rest.first().is_some_and(takes),
-                selector => hold(selector, row),
-            };
-            if chosen {
-                return Some(0);
-            }
-            (rules, first) = (rest, 1);
-        }
-        let index = rules.iter().position(takes)?;
-        u16::try_from(first + index).ok()
+        let takes = |rule: &Rule| share < rule.threshold && holding.all(&rule.selector, row);
+        let index = self.0.iter().position(takes)?;
+        u16::try_from(index).ok()
+    }
+}
+
+impl Condition {
+    fn new(requirement: Requirement, number: usize, columns: &mut Vec<String>) -> Self {
+        let column = columns.iter().position(|known| *known == requirement.key).unwrap_or_else(|| {
+            columns.push(requirement.key.clone());
+            columns.len() - 1
+        });
+        Self { without: holds(&requirement, None), requirement, column, number }
+    }
+}
+
+impl Holding {
+    fn all(&mut self, selector: &[Condition], row: &Row<'_>) -> bool {
+        selector.iter().all(|Condition { requirement, without, column, number }| {
+            self.0[*number].of(row, *column, |text| holds(requirement, Some(text))).unwrap_or(*without)
+        })
+    }
+}
+
+fn holds(requirement: &Requirement, text: Option<&str>) -> bool {
+    let listed = text.is_some_and(|text| requirement.values.iter().any(|value| value == text));
+    match requirement.operator {
+        Operator::Equals | Operator::OneOf => listed,
+        Operator::Differs | Operator::NoneOf => !listed,
+        Operator::Exists => text.is_some(),
+        Operator::Absent => text.is_none(),
     }
 }
 
@@ -128,36 +173,24 @@ fn hundredths(percent: f64) -> u64 {
     ((percent * 100.0).round() as u64).max(1)
 }
 
-fn hold(selector: &[Requirement], row: &Row<'_>) -> bool {
-    selector.iter().all(|requirement| {
-        let text = row.text(&requirement.key);
-        let listed = text.is_some_and(|text| requirement.values.iter().any(|value| value == text));
-        match requirement.operator {
-            Operator::Equals | Operator::OneOf => listed,
-            Operator::Differs | Operator::NoneOf => !listed,
-            Operator::Exists => text.is_some(),
-            Operator::Absent => text.is_none(),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Fact;
     use crate::targeting::{Layout, Rows, testing, texts};
 
-    fn waves(settings: &str) -> Result<Waves, String> {
-        let mut diagnostics = Vec::new();
-        let waves = Waves::parse(serde_json::from_str(settings).unwrap(), &mut diagnostics);
-        diagnostics.pop().map_or(Ok(waves), |diagnostic| Err(diagnostic.pointer))
+    /// The waves, and the keys of the columns.
+    fn waves(settings: &str) -> Result<(Waves, Vec<String>), String> {
+        let (mut columns, mut diagnostics) = (vec!["model".to_owned()], Vec::new());
+        let waves = Waves::parse(serde_json::from_str(settings).unwrap(), &mut columns, &mut diagnostics);
+        diagnostics.pop().map_or(Ok((waves, columns)), |diagnostic| Err(diagnostic.pointer))
     }
 
-    fn wave(waves: &Waves, hash: u64, facts: &[Fact]) -> Option<u16> {
-        let columns = waves.keys().map(texts).collect();
+    fn wave((waves, columns): &(Waves, Vec<String>), hash: u64, facts: &[Fact]) -> Option<u16> {
+        let columns = columns.iter().map(texts).collect();
         let layout = Layout { columns, waves: waves.names(), exclusions: Vec::new() };
         let batch = testing::batch(&layout, &[(hash, facts)]);
-        Rows::new(&layout, &batch).next().and_then(|row| waves.of(&row))
+        Rows::new(&layout, &batch).next().and_then(|row| waves.of(&row, &mut waves.holding()))
     }
 
     #[test]
