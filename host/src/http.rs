@@ -22,11 +22,13 @@ pub mod idempotency;
 pub mod listener;
 mod misfit;
 pub mod page;
-pub mod policies;
+pub mod plugins;
+mod policies;
 pub mod problem;
 pub mod revision;
 pub mod secret_text;
 pub mod tag;
+mod upload;
 pub mod users;
 
 use std::sync::Arc;
@@ -53,7 +55,7 @@ fn operations(app: &Arc<App>) -> impl OpenApi + 'static {
         device_bundles::DeviceBundleApi::new(app()),
         bundles::BundleApi::new(app()),
         deployments::DeploymentApi::new(app()),
-        policies::PolicyApi::new(app()),
+        (plugins::PluginApi::new(app()), policies::PolicyApi::new(app())),
         decisions::DecisionApi::new(app()),
         audit::AuditApi::new(app()),
         health::HealthApi::new(app()),
