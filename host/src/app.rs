@@ -22,6 +22,7 @@ pub mod heartbeats;
 pub mod idempotency;
 pub mod identity;
 pub mod planning;
+pub mod plugins;
 pub mod policies;
 pub mod readiness;
 pub mod records;
@@ -55,7 +56,8 @@ use gauges::{Gauges, Pulse};
 use group::{Group, GroupInbox, group};
 use heartbeats::BeatJob;
 use identity::Identity;
-use policies::PolicyError;
+use plugins::PluginSettings;
+use policies::{Alarms, PolicyError};
 use readiness::LastReadiness;
 use reports::ReportJob;
 
@@ -72,6 +74,8 @@ pub struct AppSettings {
     pub data_dir: PathBuf,
     /// The share of requests that are traced; `None` where nobody looks at traces.
     pub trace_ratio: Option<f64>,
+    /// Whose plugins are taken.
+    pub plugins: PluginSettings,
 }
 
 /// What is made before the use cases, and given to them.
@@ -133,6 +137,8 @@ pub struct Inboxes {
     pub reports: GroupInbox<ReportJob, ()>,
     /// Heartbeats to write through.
     pub beats: GroupInbox<BeatJob, ()>,
+    /// Policies that failed too often.
+    pub alarms: Alarms,
 }
 
 /// Why the use cases could not be made ready.
@@ -158,7 +164,7 @@ impl App {
     pub async fn start(parts: Parts, engine: &Engine) -> Result<(Self, Inboxes), AppStartError> {
         let Parts { context, store, identity, storage, metrics, settings } = parts;
         let started_at = context.now();
-        let policies = Policies::load(engine, &store, &context).await?;
+        let (policies, alarms) = Policies::load(engine, &store, &context).await?;
         let decisions = DecisionLog::default();
         let (reports, report_inbox) = group();
         let (beats, beat_inbox) = group();
@@ -192,7 +198,7 @@ impl App {
             held: Mutex::default(),
         };
         app.restore_commands().await.map_err(|error| AppStartError::Commands(format!("{error:?}")))?;
-        Ok((app, Inboxes { reports: report_inbox, beats: beat_inbox }))
+        Ok((app, Inboxes { reports: report_inbox, beats: beat_inbox, alarms }))
     }
 
     /// Lets the driver look at once instead of at its next turn.

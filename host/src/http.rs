@@ -25,12 +25,14 @@ pub mod link;
 pub mod listener;
 mod misfit;
 pub mod page;
+pub mod plugins;
 pub mod policies;
 mod presentation;
 pub mod problem;
 pub mod revision;
 pub mod secret_text;
 pub mod tag;
+mod upload;
 pub mod users;
 
 use std::sync::Arc;
@@ -57,6 +59,7 @@ fn operations(app: &Arc<App>) -> impl OpenApi + 'static {
         device_bundles::DeviceBundleApi::new(app()),
         bundles::BundleApi::new(app()),
         deployments::DeploymentApi::new(app()),
+        plugins::PluginApi::new(app()),
         policies::PolicyApi::new(app()),
         decisions::DecisionApi::new(app()),
         audit::AuditApi::new(app()),

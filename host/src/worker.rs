@@ -1,7 +1,9 @@
-//! The supervised background loops: the driver, group writers, presence flushing, the decision log and its retention.
+//! The supervised background loops: the driver, group writers, presence flushing, the decision log and its
+//! retention, failing and changed policies.
 
 mod decisions;
 mod driver;
+mod policies;
 mod presence;
 mod retention;
 
@@ -35,6 +37,7 @@ impl Workers {
             supervise("presence", app, &stop, move |app, stop| presence::run(app, stop, flush_interval)),
             supervise("decisions", app, &stop, decisions::run),
             supervise("retention", app, &stop, retention::run),
+            tokio::spawn(policies::run(app.clone(), inboxes.alarms, stop.clone())),
         ];
         let reports = Arc::downgrade(app);
         let beats = Arc::downgrade(app);

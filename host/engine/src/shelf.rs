@@ -7,6 +7,7 @@ use kernex_model::policy::Gate;
 use wasmtime::component::InstancePre;
 
 use crate::compile;
+use crate::inspect::Inspection;
 use crate::policy::Exports;
 use crate::sandbox::Sandbox;
 
@@ -35,13 +36,16 @@ pub(crate) struct Compiled {
     pub(crate) exports: Exports,
 }
 
-/// The last ones, newest at the back.
+/// The last ones, newest at the back; and what was found out of bundled plugins, which are few.
 #[derive(Default)]
-pub(crate) struct Shelf(Mutex<VecDeque<(Label, Arc<Compiled>)>>);
+pub(crate) struct Shelf {
+    prepared: Mutex<VecDeque<(Label, Arc<Compiled>)>>,
+    inspections: Mutex<Vec<Inspection>>,
+}
 
 impl Shelf {
     pub(crate) fn find(&self, label: &Label) -> Option<Arc<Compiled>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.iter().position(|(known, _)| known == label)?;
         let found = kept.remove(place)?;
         let compiled = found.1.clone();
@@ -50,11 +54,20 @@ impl Shelf {
     }
 
     pub(crate) fn keep(&self, label: Label, compiled: Arc<Compiled>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != label);
         kept.push_back((label, compiled));
         while kept.len() > KEPT {
             kept.pop_front();
         }
+    }
+
+    pub(crate) fn inspection(&self, digest: &str) -> Option<Inspection> {
+        let kept = self.inspections.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|known| known.digest == digest).cloned()
+    }
+
+    pub(crate) fn keep_inspection(&self, found: Inspection) {
+        self.inspections.lock().unwrap_or_else(PoisonError::into_inner).push(found);
     }
 }

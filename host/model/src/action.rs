@@ -81,6 +81,10 @@ actions! {
     DeploymentRollback => "deployment:rollback", "Send a deployment's devices back.";
     PolicyList => "policy:list", "List policies and plugins.";
     PolicyRead => "policy:read", "See a policy or plugin.";
+    PolicyWrite => "policy:write", "Write a new revision of a policy.";
+    PolicyActivate => "policy:activate", "Let a revision decide or look on, or go back to an earlier one.";
+    PolicyReplay => "policy:replay", "Ask a revision what was decided before.";
+    PluginUpload => "plugin:upload", "Upload a plugin.";
     DecisionList => "decision:list", "List decisions.";
     DecisionRead => "decision:read", "See a decision.";
     AuditList => "audit:list", "List audit records.";
@@ -88,6 +92,7 @@ actions! {
     // Done by the host's own workers and command line; no policy is asked.
     DeploymentDrive => "deployment:drive", "Carry a deployment on.";
     PolicyInstall => "policy:install", "Install a policy document.";
+    PolicyQuarantine => "policy:quarantine", "Take out a revision that failed too often.";
 }
 
 impl fmt::Display for Action {

@@ -17,6 +17,7 @@ pub mod document;
 pub mod id;
 pub mod name;
 pub mod plan;
+pub mod plugin;
 pub mod policy;
 pub mod principal;
 pub mod record;

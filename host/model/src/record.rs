@@ -92,6 +92,11 @@ pub enum DecisionGate {
     Rollback,
 }
 
+impl DecisionGate {
+    /// Every gate.
+    pub const ALL: [Self; 3] = [Self::Authorization, Self::Targeting, Self::Rollback];
+}
+
 /// One decision of a policy, with all that is needed to make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
 pub struct Decision {

@@ -215,7 +215,7 @@ impl App {
             facts: Vec::new(),
         };
         let mut asked = Asked::new(device.id, "permit", &request);
-        let answer = asked.spent(policy.engine.permit(&request, &[]));
+        let answer = asked.spent(policy.permit(&request));
         let (outcome, reason) = match &answer {
             Ok(Permission::Permitted) => {
                 (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))

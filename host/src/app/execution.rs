@@ -15,6 +15,7 @@ use kernex_store::{Changes, CommitError, DevicePatch};
 use poem_openapi::types::Any;
 
 use super::App;
+use super::gatekeeper::GrantRecord;
 
 /// Where a step's sequence of timeline entries may begin: random bits, with room behind them to count on.
 const SEQUENCE_START: u32 = 0x7fff_0000;
@@ -214,7 +215,7 @@ impl Work {
     }
 
     /// The record of who asked for a part of the step.
-    pub(super) fn audit(&mut self, record: (AuditRecord, Option<Decision>)) {
+    pub(super) fn audit(&mut self, record: GrantRecord) {
         self.audit.push(record.0);
         self.decisions.extend(record.1);
     }

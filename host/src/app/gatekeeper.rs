@@ -1,10 +1,11 @@
-//! Owns the question "may this caller do that?": asks the authorization policy, every time, and keeps its answer.
+//! Owns the question "may this caller do that?": asks the authorization policies, every time, and keeps their answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kernex_model::action::Action;
 use kernex_model::id::AuditId;
+use kernex_model::name::PolicyName;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionOutcome};
@@ -23,7 +24,7 @@ use crate::telemetry::Metrics;
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
 
-/// Asks the authorization policy. Cheap to clone.
+/// Asks the authorization policies. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gatekeeper {
     policies: Policies,
@@ -40,15 +41,19 @@ pub struct Grant {
     resource_kind: &'static str,
     resource_id: Option<String>,
     context: Context,
-    asked: Option<Question>,
+    /// The broadest policy first; empty for the host itself.
+    asked: Vec<Question>,
 }
 
-/// What the policy was asked and how it answered; absent for the host itself. Written out as a record only
-/// where somebody keeps it: most answers allow a read, and are counted.
+/// The audit record of something granted, and the decisions that allowed it.
+pub type GrantRecord = (AuditRecord, Vec<Decision>);
+
+/// What a policy was asked and how it answered. Written out as a record only where somebody keeps it: most
+/// answers allow a read, and are counted.
 #[derive(Debug)]
 struct Question {
     policy: Arc<ActivePolicy>,
-    request: AuthorizationRequest,
+    request: Arc<AuthorizationRequest>,
     answer: Result<AuthorizationDecision, Reason>,
     facts_read: Vec<Fact>,
     fuel: u64,
@@ -70,7 +75,7 @@ impl Question {
             fuel: self.fuel,
             duration: self.duration,
             request_id: caller.request_id,
-            ..Asked::new(caller.principal, self.request.action.clone(), &self.request)
+            ..Asked::new(caller.principal, self.request.action.clone(), &*self.request)
         };
         let reason = match &self.answer {
             Ok(AuthorizationDecision::Allow) => Reason::new("allowed", "a role of the caller grants the action"),
@@ -116,10 +121,11 @@ impl Gatekeeper {
         Self { policies, context, log, metrics }
     }
 
-    /// Asks whether `caller` may do `action` on a resource of `kind`.
+    /// Asks whether `caller` may do `action` on a resource of `kind`. Every policy that covers the action has to
+    /// allow it; the first that does not is the answer.
     ///
     /// # Errors
-    /// [`AppError::Denied`] where the policy says no, and where it fails: a fault never opens a gate.
+    /// [`AppError::Denied`] where a policy says no, and where it fails: a fault never opens a gate.
     pub fn authorize(
         &self,
         caller: &Caller,
@@ -129,36 +135,97 @@ impl Gatekeeper {
         facts: Vec<Fact>,
     ) -> Result<Grant, AppError> {
         if caller.principal == Principal::System {
-            return Ok(self.grant(caller, action, kind, id, None));
+            return Ok(self.grant(caller, action, kind, id, Vec::new()));
         }
-        let policy = self.policies.authorization();
-        let request = AuthorizationRequest {
+        let request = Arc::new(self.request(caller, action, kind, id.clone(), facts));
+        let covering = self.policies.authorization(action);
+        let mut granted = Vec::with_capacity(covering.len());
+        for policy in covering.iter() {
+            let asked = self.ask(policy, &request);
+            let outcome = asked.outcome();
+            self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
+            if outcome != DecisionOutcome::Allow {
+                return Err(self.denied(&asked, caller));
+            }
+            granted.push(asked);
+        }
+        if granted.is_empty() {
+            // Activating keeps every action covered, so this is a defect; the gate stays shut all the same.
+            return Err(AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())));
+        }
+        Ok(self.grant(caller, action, kind, id, granted))
+    }
+
+    fn request(
+        &self,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+        id: Option<String>,
+        facts: Vec<Fact>,
+    ) -> AuthorizationRequest {
+        let mut context = caller.context_facts();
+        context.push(Fact::integer("now_ms", self.context.now().as_millis()));
+        AuthorizationRequest {
             principal: caller.to_policy(),
             action: action.as_str().to_owned(),
-            resource: Resource { kind: kind.to_owned(), id: id.clone(), facts },
-            context: caller.context_facts(),
-        };
-        let run = {
-            let _span = tracing::debug_span!("policy.check", policy = &*policy.label).entered();
-            policy.engine.check(std::slice::from_ref(&request), &[])
-        };
+            resource: Resource { kind: kind.to_owned(), id, facts },
+            context,
+        }
+    }
+
+    fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>) -> Question {
+        let run = policy.check(request);
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
             Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
             Err(fault) => Err(fault_reason(GATE, fault)),
         };
-        let asked =
-            Question { policy, request, answer, facts_read: run.facts_read, fuel: run.fuel, duration: run.duration };
-        let outcome = asked.outcome();
-        self.metrics.decided(&asked.policy.label, outcome.as_str(), asked.fuel, asked.duration);
-        if outcome == DecisionOutcome::Allow {
-            return Ok(self.grant(caller, action, kind, id, Some(asked)));
+        Question {
+            policy: policy.clone(),
+            request: request.clone(),
+            answer,
+            facts_read: run.facts_read,
+            fuel: run.fuel,
+            duration: run.duration,
         }
+    }
+
+    /// Writes a denial down and says so.
+    fn denied(&self, asked: &Question, caller: &Caller) -> AppError {
         let decision = asked.decision(caller, &self.context);
-        let denied =
-            AppError::Denied { decision: decision.id, reason: Reason::new(&*decision.code, &*decision.message) };
+        let (id, reason) = (decision.id, Reason::new(&*decision.code, &*decision.message));
         self.log.offer(decision);
-        Err(denied)
+        AppError::Denied { decision: id, reason }
+    }
+
+    /// Whether the caller would be allowed something on a policy if `candidate` decided in the place of the policy
+    /// `name`, or if that policy decided no more. Nothing is recorded: it is no decision.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn would_allow(
+        &self,
+        caller: &Caller,
+        action: Action,
+        name: &PolicyName,
+        candidate: Option<&ActivePolicy>,
+    ) -> Result<(), Reason> {
+        let request = self.request(caller, action, "policy", Some(name.to_string()), Vec::new());
+        let covering = self.policies.authorization(action);
+        let others = covering.iter().map(|policy| &**policy).filter(|policy| policy.revision.name != *name);
+        let candidate = candidate.filter(|policy| policy.covers(action));
+        for policy in others.chain(candidate) {
+            match policy.check(&request).outcome {
+                Ok(answers) => match answers.into_iter().next() {
+                    Some(AuthorizationDecision::Allow) => {}
+                    Some(AuthorizationDecision::Deny(reason)) => return Err(reason),
+                    None => return Err(Reason::new(POLICY_FAULT, "the policy gave no answer")),
+                },
+                Err(fault) => return Err(fault_reason(GATE, fault)),
+            }
+        }
+        Ok(())
     }
 
     fn grant(
@@ -167,7 +234,7 @@ impl Gatekeeper {
         action: Action,
         kind: &'static str,
         id: Option<String>,
-        asked: Option<Question>,
+        asked: Vec<Question>,
     ) -> Grant {
         Grant {
             caller: caller.clone(),
@@ -179,16 +246,34 @@ impl Gatekeeper {
         }
     }
 
-    /// Asks which resources of `kind` the caller may see in a list. Call after [`Gatekeeper::authorize`].
+    /// Asks which resources of `kind` the caller may see in a list: what every policy that covers the action shows.
+    /// Call after [`Gatekeeper::authorize`].
     ///
     /// # Errors
-    /// [`AppError::Denied`] where the policy fails or names an impossible selector.
+    /// [`AppError::Denied`] where a policy fails or names an impossible selector.
     pub fn scope(&self, caller: &Caller, action: Action, kind: &'static str) -> Result<Scope, AppError> {
+        let mut seen = Scope::All;
         if caller.principal == Principal::System {
-            return Ok(Scope::All);
+            return Ok(seen);
         }
-        let policy = self.policies.authorization();
-        let run = policy.engine.scope(&caller.to_policy(), action.as_str(), kind, &[]);
+        for policy in self.policies.authorization(action).iter() {
+            seen = match (seen, self.scope_of(policy, caller, action, kind)?) {
+                (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
+                (Scope::All, other) | (other, Scope::All) => other,
+                (Scope::Matching(one), Scope::Matching(other)) => Scope::Matching(one.and(&other)),
+            };
+        }
+        Ok(seen)
+    }
+
+    fn scope_of(
+        &self,
+        policy: &Arc<ActivePolicy>,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+    ) -> Result<Scope, AppError> {
+        let run = policy.scope(&caller.to_policy(), action.as_str(), kind);
         let outcome = match &run.outcome {
             Ok(Visible::All | Visible::Matching(_)) => DecisionOutcome::Allow,
             Ok(Visible::Nothing(_)) => DecisionOutcome::Deny,
@@ -204,25 +289,15 @@ impl Gatekeeper {
             },
             Err(fault) => fault.to_string(),
         };
-        let reason = fault_reason(GATE, failed);
-        let request = AuthorizationRequest {
-            principal: caller.to_policy(),
-            action: action.as_str().to_owned(),
-            resource: Resource { kind: kind.to_owned(), id: None, facts: Vec::new() },
-            context: Vec::new(),
-        };
         let asked = Question {
-            policy,
-            request,
-            answer: Err(reason.clone()),
+            policy: policy.clone(),
+            request: Arc::new(self.request(caller, action, kind, None, Vec::new())),
+            answer: Err(fault_reason(GATE, failed)),
             facts_read: run.facts_read,
             fuel: run.fuel,
             duration: run.duration,
         };
-        let decision = asked.decision(caller, &self.context);
-        let id = decision.id;
-        self.log.offer(decision);
-        Err(AppError::Denied { decision: id, reason })
+        Err(self.denied(&asked, caller))
     }
 }
 
@@ -240,11 +315,12 @@ impl Grant {
         self
     }
 
-    /// The audit record of what was granted, and the decision that allowed it (none for the host itself):
+    /// The audit record of what was granted, and the decisions that allowed it (none for the host itself):
     /// to be committed in one transaction with the change. `detail` must hold no secret.
     #[must_use]
-    pub fn record(&self, detail: Option<serde_json::Value>) -> (AuditRecord, Option<Decision>) {
-        let decision = self.asked.as_ref().map(|asked| asked.decision(&self.caller, &self.context));
+    pub fn record(&self, detail: Option<serde_json::Value>) -> GrantRecord {
+        let decisions: Vec<Decision> =
+            self.asked.iter().map(|asked| asked.decision(&self.caller, &self.context)).collect();
         let audit = AuditRecord {
             id: AuditId(self.context.ulid()),
             at: self.context.now(),
@@ -252,22 +328,18 @@ impl Grant {
             action: self.action,
             resource_kind: self.resource_kind.to_owned(),
             resource_id: self.resource_id.clone(),
-            decision_id: decision.as_ref().map(|decision| decision.id),
+            decision_id: decisions.first().map(|decision| decision.id),
             request_id: self.caller.request_id,
             address: self.caller.address.map(|address| address.to_string()),
             detail: detail.map(Any),
         };
-        (audit, decision)
+        (audit, decisions)
     }
 
     /// The beginning of the change that was granted, with its record.
     #[must_use]
     pub fn changes(&self, detail: Option<serde_json::Value>) -> Changes {
-        let (audit, decision) = self.record(detail);
-        let changes = Changes::new(&audit);
-        match decision {
-            Some(decision) => changes.deciding(&decision),
-            None => changes,
-        }
+        let (audit, decisions) = self.record(detail);
+        decisions.iter().fold(Changes::new(&audit), |changes, decision| changes.deciding(decision))
     }
 }

@@ -6,11 +6,11 @@ use kernex_model::action::Action;
 use kernex_model::bundle::{BundleEvent, BundleHistoryEntry};
 use kernex_model::device::Device;
 use kernex_model::principal::Principal;
-use kernex_model::record::{AuditRecord, Decision};
 use kernex_model::report::Command;
 use kernex_store::{Changes, DevicePatch};
 
 use super::fleet::Beat;
+use super::gatekeeper::GrantRecord;
 use super::{App, AppError, Caller};
 
 /// What a heartbeat is answered with.
@@ -27,7 +27,7 @@ pub struct HeartbeatAnswer {
 pub struct BeatJob {
     device: kernex_model::id::DeviceId,
     beat: Beat,
-    record: (AuditRecord, Option<Decision>),
+    record: GrantRecord,
 }
 
 impl App {
@@ -87,7 +87,7 @@ impl App {
         let mut changes = Changes::grouped(&audit);
         let mut written: Vec<Device> = Vec::new();
         for job in jobs {
-            if let Some(decision) = &job.record.1 {
+            for decision in &job.record.1 {
                 changes = changes.deciding(decision);
             }
             // The last word of a device that is in the group twice counts: later patches win.

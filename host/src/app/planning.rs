@@ -94,7 +94,7 @@ impl App {
             created_at_ms: u64::try_from(deployment.created_at.as_millis()).unwrap_or(0),
         };
         let mut asked = Asked::new(deployment.id, "plan", &question);
-        match asked.spent(policy.engine.survey(&question, &[])) {
+        match asked.spent(policy.survey(&question)) {
             Ok(Ok(plan)) => self.classify(deployment, Survey { policy, question, plan, asked }, among, canaries).await,
             Ok(Err(reason)) => Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Deny, reason))),
             Err(fault) => {
@@ -144,7 +144,7 @@ impl App {
     ) -> Result<(), Fault> {
         let hashes: Vec<u64> = devices.iter().map(|device| device_hash(deployment.id, device.id)).collect();
         let batch = columns(devices, &survey.plan.columns, hashes.clone(), &|id| self.bundle_name(id));
-        let run = survey.policy.engine.classify(&survey.question, &survey.plan, &batch, &[]);
+        let run = survey.policy.classify(&survey.question, &survey.plan, &batch);
         let found = survey.asked.spent(run)?;
         classes
             .extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));

@@ -1,58 +1,33 @@
-//! Owns the active policies: loads their documents on the first start, prepares their plugins, hands them out.
+//! Owns the active policies: which revision of each decides, ready to run, and how that changes while others ask.
 
+mod asking;
+mod bundled;
+pub mod lifecycle;
 mod restore;
 pub mod settings;
 pub mod signature;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kernex_engine::{Engine, Policy};
+use kernex_engine::{Engine, Inspection, PrepareError};
 use kernex_model::action::Action;
 use kernex_model::digest::Digest;
-use kernex_model::document::{Instances, PolicyRevision};
-use kernex_model::id::AuditId;
+use kernex_model::document::{Instances, Policy, PolicyRevision};
 use kernex_model::name::PolicyName;
-use kernex_model::policy::Gate;
-use kernex_model::principal::Principal;
-use kernex_model::record::{AuditRecord, DecisionGate};
-use kernex_store::{Changes, CommitError, Store, StoreError};
+use kernex_model::plugin::Plugin;
+use kernex_model::policy::{Fault, Gate};
+use kernex_model::record::DecisionGate;
+use kernex_store::{CommitError, Store, StoreError};
 use parking_lot::RwLock;
-use poem_openapi::types::Any;
-use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use super::context::Context;
+use super::error::AppError;
 
-/// The documents of `policies/`, as they were when this program was built.
-const DOCUMENTS: [(&str, &str); 3] = [
-    ("policies/rbac.toml", include_str!("../../../policies/rbac.toml")),
-    ("policies/rings.toml", include_str!("../../../policies/rings.toml")),
-    ("policies/guardian.toml", include_str!("../../../policies/guardian.toml")),
-];
+pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
 
-/// A policy that decides: its revision, and its plugin ready to run.
-#[derive(Debug)]
-pub struct ActivePolicy {
-    /// What was configured.
-    pub revision: PolicyRevision,
-    /// Its name, for metrics.
-    pub label: Arc<str>,
-    /// The prepared plugin.
-    pub engine: Policy,
-}
-
-/// A policy document, as it is written in `policies/*.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    name: PolicyName,
-    gate: DecisionGate,
-    plugin: String,
-    #[serde(default)]
-    instances: Instances,
-    #[serde(default)]
-    settings: serde_json::Map<String, serde_json::Value>,
-}
+pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
 
 /// Why the policies could not be made ready; the server does not start then.
 #[derive(Debug, thiserror::Error)]
@@ -65,45 +40,89 @@ pub enum PolicyError {
         /// What is wrong.
         reason: String,
     },
-    /// A plugin is not part of this program.
-    #[error("policy {policy}: there is no plugin named `{plugin}`")]
+    /// A plugin is neither part of this program nor in the store.
+    #[error("policy {policy}: there is no plugin {digest}")]
     UnknownPlugin {
         /// The policy.
         policy: PolicyName,
-        /// The plugin it names.
-        plugin: String,
+        /// The plugin that it uses.
+        digest: Digest,
     },
     /// A plugin does not accept its settings, or fails.
-    #[error("policy {policy}: {reason}")]
+    #[error("policy {policy}: {cause}")]
     Prepare {
         /// The policy.
         policy: PolicyName,
         /// What the engine said.
-        reason: String,
+        cause: PrepareError,
     },
     /// No policy is active for a gate.
     #[error("no {0:?} policy is active; run `kernex policy restore`")]
     Missing(DecisionGate),
+    /// A revision that should decide is not there.
+    #[error("policy {policy} has no revision {revision}")]
+    NoRevision {
+        /// The policy.
+        policy: PolicyName,
+        /// The revision.
+        revision: u64,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store refused the first revision.
+    /// The store refused a change.
     #[error("cannot keep the policies: {0}")]
     Commit(#[from] CommitError),
 }
 
-#[derive(Debug)]
+/// What decides at one moment. It never changes: another one takes its place.
+#[derive(Debug, Default)]
 struct Active {
-    authorization: Arc<ActivePolicy>,
-    targeting: Arc<ActivePolicy>,
-    rollback: Arc<ActivePolicy>,
-    by_name: HashMap<PolicyName, Arc<ActivePolicy>>,
+    policies: BTreeMap<PolicyName, Arc<ActivePolicy>>,
+    /// For each action, by its place in the enumeration: who is asked about it, in this order.
+    covering: Vec<Arc<[Arc<ActivePolicy>]>>,
+}
+
+impl Active {
+    fn new(policies: BTreeMap<PolicyName, Arc<ActivePolicy>>) -> Self {
+        let mut asked: Vec<&Arc<ActivePolicy>> = policies.values().filter(|policy| is_authorization(policy)).collect();
+        // What covers most is asked first: its reason is the one that says what a caller may do at all.
+        asked.sort_by_key(|policy| std::cmp::Reverse(breadth(policy)));
+        let covering = |action: &Action| asked.iter().filter(|policy| policy.covers(*action)).map(|policy| (*policy).clone());
+        let covering = Action::ALL.iter().map(|action| covering(action).collect()).collect();
+        Self { policies, covering }
+    }
+
+    /// The policy of a gate where none is named: the bundled document's, or else the first by name.
+    fn default_of(&self, gate: DecisionGate) -> Option<&Arc<ActivePolicy>> {
+        let mut serving = self.policies.values().filter(|policy| policy.revision.gate == gate);
+        let bundled = serving.clone().find(|policy| bundled::is_default(&policy.revision.name));
+        bundled.or_else(|| serving.next())
+    }
+}
+
+fn is_authorization(policy: &ActivePolicy) -> bool {
+    policy.revision.gate == DecisionGate::Authorization
+}
+
+fn breadth(policy: &ActivePolicy) -> usize {
+    Action::ALL.iter().filter(|action| policy.covers(**action)).count()
 }
 
 /// The active policies. Cheap to clone; what is handed out stays whole while others are activated.
 #[derive(Debug, Clone)]
 pub struct Policies {
-    active: Arc<RwLock<Arc<Active>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    active: RwLock<Arc<Active>>,
+    /// Held while the next set is put together, so that the latest one read from the store is the one that stays.
+    turn: Mutex<()>,
+    engine: Engine,
+    store: Store,
+    alarm: Alarm,
 }
 
 impl Policies {
@@ -112,48 +131,29 @@ impl Policies {
     ///
     /// # Errors
     /// [`PolicyError`]: without a working policy for every gate nothing may start.
-    pub async fn load(engine: &Engine, store: &Store, context: &Context) -> Result<Self, PolicyError> {
-        let mut revisions = store.active_policies().await?;
-        if revisions.is_empty() {
-            for (path, text) in DOCUMENTS {
-                revisions.push(install(store, context, first_revision(path, text, context)?, &[]).await?);
+    pub async fn load(engine: &Engine, store: &Store, context: &Context) -> Result<(Self, Alarms), PolicyError> {
+        bundled::install(engine, store, context).await?;
+        let (alarm, alarms) = asking::alarms();
+        let shared = Shared {
+            active: RwLock::default(),
+            turn: Mutex::default(),
+            engine: engine.clone(),
+            store: store.clone(),
+            alarm,
+        };
+        let policies = Self { shared: Arc::new(shared) };
+        let mut ready = BTreeMap::new();
+        for head in store.policies().await? {
+            if let Some(policy) = policies.ready(&head).await? {
+                ready.insert(head.name, policy);
             }
         }
-        let mut by_name = HashMap::new();
-        for revision in revisions {
-            let (bytes, digest) = plugin(&revision)?;
-            let revision = if digest == revision.plugin_digest {
-                revision
-            } else {
-                let next = revision.revision + 1;
-                let successor = PolicyRevision {
-                    revision: next,
-                    plugin_digest: digest,
-                    created_at: context.now(),
-                    ..revision.clone()
-                };
-                install(store, context, successor, &[revision]).await?
-            };
-            let prepared = prepare(engine, bytes, &revision).await?;
-            by_name.insert(
-                revision.name.clone(),
-                Arc::new(ActivePolicy { label: revision.name.as_str().into(), revision, engine: prepared }),
-            );
+        let active = Active::new(ready);
+        for gate in DecisionGate::ALL {
+            active.default_of(gate).ok_or(PolicyError::Missing(gate))?;
         }
-        let of = |gate| {
-            by_name
-                .values()
-                .find(|policy: &&Arc<ActivePolicy>| policy.revision.gate == gate)
-                .cloned()
-                .ok_or(PolicyError::Missing(gate))
-        };
-        let active = Active {
-            authorization: of(DecisionGate::Authorization)?,
-            targeting: of(DecisionGate::Targeting)?,
-            rollback: of(DecisionGate::Rollback)?,
-            by_name,
-        };
-        Ok(Self { active: Arc::new(RwLock::new(Arc::new(active))) })
+        *policies.shared.active.write() = Arc::new(active);
+        Ok((policies, alarms))
     }
 
     /// Whether every active policy can be prepared; tells how many there are. Changes nothing.
@@ -161,127 +161,185 @@ impl Policies {
     /// # Errors
     /// [`PolicyError`]: what would keep a server from starting.
     pub async fn check(engine: &Engine, store: &Store) -> Result<usize, PolicyError> {
-        let revisions = store.active_policies().await?;
-        for revision in &revisions {
-            let (bytes, _) = plugin(revision)?;
-            prepare(engine, bytes, revision).await?;
+        let (alarm, _alarms) = asking::alarms();
+        let shared = Shared {
+            active: RwLock::default(),
+            turn: Mutex::default(),
+            engine: engine.clone(),
+            store: store.clone(),
+            alarm,
+        };
+        let policies = Self { shared: Arc::new(shared) };
+        let heads = store.policies().await?;
+        let mut served = Vec::new();
+        for head in &heads {
+            served.extend(policies.ready(head).await?.map(|policy| policy.revision.gate));
         }
-        for gate in [DecisionGate::Authorization, DecisionGate::Targeting, DecisionGate::Rollback] {
-            if !revisions.iter().any(|revision| revision.gate == gate) {
+        for gate in DecisionGate::ALL {
+            if !served.contains(&gate) {
                 return Err(PolicyError::Missing(gate));
             }
         }
-        Ok(revisions.len())
+        Ok(served.len())
     }
 
-    /// The authorization policy.
+    /// The revision that a policy says should decide, ready to run; what is active already is taken as it is.
+    async fn ready(&self, head: &Policy) -> Result<Option<Arc<ActivePolicy>>, PolicyError> {
+        let Some(number) = head.active else { return Ok(None) };
+        if let Some(present) = self.shared.active.read().policies.get(&head.name)
+            && present.revision.revision == number
+        {
+            return Ok(Some(present.clone()));
+        }
+        let revision = self.shared.store.policy_revision(&head.name, number).await?;
+        let revision =
+            revision.ok_or_else(|| PolicyError::NoRevision { policy: head.name.clone(), revision: number })?;
+        Ok(Some(Arc::new(self.prepare(revision).await?)))
+    }
+
+    /// Makes a revision ready to run. It decides nothing yet.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub async fn prepare(&self, revision: PolicyRevision) -> Result<ActivePolicy, PolicyError> {
+        let bytes = component(&self.shared.store, &revision).await?;
+        let failed = |cause: PrepareError| PolicyError::Prepare { policy: revision.name.clone(), cause };
+        let engine = self.shared.engine.clone();
+        let gate = gate(revision.gate);
+        let settings = revision.settings.0.to_string();
+        // Compiling takes a while, away from the async threads.
+        let policy = tokio::task::spawn_blocking(move || engine.prepare(&bytes, gate, &settings))
+            .await
+            .unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string()).into()))
+            .map_err(failed)?;
+        let policy = match revision.instances {
+            Instances::Fresh => policy,
+            Instances::Reused => policy.reusing_instances(),
+        };
+        Ok(ActivePolicy::new(revision, policy, self.shared.alarm.clone()))
+    }
+
+    /// What a component is and wants.
+    ///
+    /// # Errors
+    /// Where it is no plugin, or fails to describe itself.
+    pub async fn inspect(&self, bytes: Vec<u8>) -> Result<Inspection, Fault> {
+        let engine = self.shared.engine.clone();
+        let inspected = tokio::task::spawn_blocking(move || engine.inspect(&bytes)).await;
+        inspected.unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())))
+    }
+
+    /// What is known of the bundled plugin with this digest, if there is one.
+    ///
+    /// # Errors
+    /// Where it fails to describe itself.
+    pub async fn bundled_plugin(&self, digest: Digest, context: &Context) -> Result<Option<Plugin>, AppError> {
+        let Some(bytes) = bundled::component(digest) else { return Ok(None) };
+        let engine = self.shared.engine.clone();
+        let inspected = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes)).await;
+        let inspection = inspected.unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())));
+        let inspection = inspection.map_err(|fault| AppError::Internal(fault.to_string()))?;
+        Ok(Some(plugin(inspection, bytes, context)))
+    }
+
+    /// Takes up what the store says now. Whoever asks meanwhile is answered by the set from before or by the one from
+    /// now, never by a mixture. A policy that cannot be made ready stays as it is, and its failure is logged.
+    ///
+    /// # Errors
+    /// Where the store fails; then nothing has changed.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _turn = self.shared.turn.lock().await;
+        let mut next = BTreeMap::new();
+        for head in self.shared.store.policies().await? {
+            let ready = match self.ready(&head).await {
+                Ok(ready) => ready,
+                Err(PolicyError::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(policy = %head.name, %error, "a policy cannot be made ready; it stays as it is");
+                    self.shared.active.read().policies.get(&head.name).cloned()
+                }
+            };
+            next.extend(ready.map(|policy| (head.name, policy)));
+        }
+        *self.shared.active.write() = Arc::new(Active::new(next));
+        Ok(())
+    }
+
+    fn active(&self) -> Arc<Active> {
+        self.shared.active.read().clone()
+    }
+
+    /// The authorization policies that are asked about an action, in this order. Every one has to allow it.
     #[must_use]
-    pub fn authorization(&self) -> Arc<ActivePolicy> {
-        self.active.read().authorization.clone()
+    pub fn authorization(&self, action: Action) -> Arc<[Arc<ActivePolicy>]> {
+        self.shared.active.read().covering.get(action as usize).cloned().unwrap_or_default()
     }
 
-    /// The targeting policy of that name, or the active one. `None` where the name is of no such policy.
+    /// The targeting policy of that name, or the default one. `None` where the name is of no such policy.
     #[must_use]
     pub fn targeting(&self, name: Option<&PolicyName>) -> Option<Arc<ActivePolicy>> {
-        let active = self.active.read();
-        pick(&active, &active.targeting, name)
+        self.of(DecisionGate::Targeting, name)
     }
 
-    /// The rollback policy of that name, or the active one. `None` where the name is of no such policy.
+    /// The rollback policy of that name, or the default one. `None` where the name is of no such policy.
     #[must_use]
     pub fn rollback(&self, name: Option<&PolicyName>) -> Option<Arc<ActivePolicy>> {
-        let active = self.active.read();
-        pick(&active, &active.rollback, name)
+        self.of(DecisionGate::Rollback, name)
     }
 
-    /// Every active policy's revision, by name.
+    fn of(&self, gate: DecisionGate, name: Option<&PolicyName>) -> Option<Arc<ActivePolicy>> {
+        let active = self.active();
+        match name {
+            None => active.default_of(gate).cloned(),
+            Some(name) => active.policies.get(name).filter(|policy| policy.revision.gate == gate).cloned(),
+        }
+    }
+
+    /// The actions that nobody would be asked about if `candidate` decided in the place of the policy `name`, or if that
+    /// policy decided no more.
     #[must_use]
-    pub fn revisions(&self) -> Vec<PolicyRevision> {
-        let mut all: Vec<_> = self.active.read().by_name.values().map(|policy| policy.revision.clone()).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+    pub fn uncovered(&self, name: &PolicyName, candidate: Option<&ActivePolicy>) -> Vec<Action> {
+        let active = self.active();
+        let others: Vec<_> =
+            active.policies.values().filter(|policy| is_authorization(policy) && policy.revision.name != *name).collect();
+        let covered = |action: &Action| {
+            candidate.is_some_and(|candidate| candidate.covers(*action))
+                || others.iter().any(|policy| policy.covers(*action))
+        };
+        Action::ALL.iter().copied().filter(|action| !covered(action)).collect()
+    }
+
+    /// Every active policy, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<ActivePolicy>> {
+        self.active().policies.values().cloned().collect()
     }
 }
 
-fn pick(active: &Active, default: &Arc<ActivePolicy>, name: Option<&PolicyName>) -> Option<Arc<ActivePolicy>> {
-    match name {
-        None => Some(default.clone()),
-        Some(name) => active.by_name.get(name).filter(|policy| policy.revision.gate == default.revision.gate).cloned(),
+/// The bytes of a revision's plugin: part of this program, or kept in the store.
+async fn component(store: &Store, revision: &PolicyRevision) -> Result<Vec<u8>, PolicyError> {
+    if let Some(bytes) = bundled::component(revision.plugin_digest) {
+        return Ok(bytes.to_vec());
     }
+    let digest = revision.plugin_digest;
+    let missing = || PolicyError::UnknownPlugin { policy: revision.name.clone(), digest };
+    store.plugin_bytes(digest).await?.ok_or_else(missing)
 }
 
-fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<PolicyRevision, PolicyError> {
-    let document: Document =
-        toml::from_str(text).map_err(|error| PolicyError::Document { document: path, reason: error.to_string() })?;
-    let settings = serde_json::Value::Object(document.settings);
-    let revision = PolicyRevision {
-        name: document.name,
-        revision: 1,
-        gate: document.gate,
-        plugin: document.plugin,
-        plugin_digest: Digest::of(b""),
-        settings_digest: Digest::of(settings.to_string().as_bytes()),
-        settings: Any(settings),
-        instances: document.instances,
-        active: true,
-        created_by: Principal::System,
-        created_at: context.now(),
-    };
-    let (_, digest) = plugin(&revision)?;
-    Ok(PolicyRevision { plugin_digest: digest, ..revision })
-}
-
-fn plugin(revision: &PolicyRevision) -> Result<(&'static [u8], Digest), PolicyError> {
-    let bytes = kernex_plugins::component(&revision.plugin)
-        .ok_or_else(|| PolicyError::UnknownPlugin { policy: revision.name.clone(), plugin: revision.plugin.clone() })?;
-    Ok((bytes, Digest::of(bytes)))
-}
-
-/// Keeps a revision that decides from here on, in the place of those in `retired`.
-async fn install(
-    store: &Store,
-    context: &Context,
-    revision: PolicyRevision,
-    retired: &[PolicyRevision],
-) -> Result<PolicyRevision, PolicyError> {
-    let mut changes = Changes::new(&AuditRecord {
-        id: AuditId(context.ulid()),
-        at: context.now(),
-        principal: Principal::System,
-        action: Action::PolicyInstall,
-        resource_kind: "policy".to_owned(),
-        resource_id: Some(revision.name.to_string()),
-        decision_id: None,
-        request_id: None,
-        address: None,
-        detail: Some(Any(
-            serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }),
-        )),
-    });
-    changes.put(&revision);
-    for old in retired {
-        changes.put(&PolicyRevision { active: false, ..old.clone() });
-    }
-    store.commit(changes).await?;
-    Ok(revision)
-}
-
-/// Snapshots and compiles: tens of milliseconds of work, away from the async threads.
-async fn prepare(engine: &Engine, bytes: &'static [u8], revision: &PolicyRevision) -> Result<Policy, PolicyError> {
-    let gate = match revision.gate {
+/// The engine's word for a gate.
+pub(super) fn gate(gate: DecisionGate) -> Gate {
+    match gate {
         DecisionGate::Authorization => Gate::Authorization,
         DecisionGate::Targeting => Gate::Targeting,
         DecisionGate::Rollback => Gate::Rollback,
-    };
-    let engine = engine.clone();
-    let settings = revision.settings.0.to_string();
-    let failed = |reason: String| PolicyError::Prepare { policy: revision.name.clone(), reason };
-    let policy = tokio::task::spawn_blocking(move || engine.prepare(bytes, gate, &settings))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(match revision.instances {
-        Instances::Fresh => policy,
-        Instances::Reused => policy.reusing_instances(),
-    })
+    }
+}
+
+/// The record's word for a gate.
+pub(super) fn decision_gate(gate: Gate) -> DecisionGate {
+    match gate {
+        Gate::Authorization => DecisionGate::Authorization,
+        Gate::Targeting => DecisionGate::Targeting,
+        Gate::Rollback => DecisionGate::Rollback,
+    }
 }

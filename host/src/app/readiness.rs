@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kernex_model::policy::Gate;
+use kernex_model::action::Action;
 use tokio::sync::Mutex;
 
 use super::App;
@@ -55,7 +55,7 @@ impl App {
 
     fn policies_answer(&self) -> Result<(), String> {
         let served = [
-            self.policies.authorization().engine.gate() == Gate::Authorization,
+            !self.policies.authorization(Action::PolicyActivate).is_empty(),
             self.policies.targeting(None).is_some(),
             self.policies.rollback(None).is_some(),
         ];

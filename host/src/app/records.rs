@@ -1,15 +1,12 @@
-//! Owns what can be read of what was done and decided: audit records, the decision log, active policies and their plugins.
+//! Owns what can be read of what was done and decided: audit records and the decision log.
 
 use kernex_model::action::Action;
-use kernex_model::digest::Digest;
-use kernex_model::document::PolicyRevision;
 use kernex_model::id::DecisionId;
 use kernex_model::name::PolicyName;
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionGate, DecisionOutcome};
 use kernex_model::time::Timestamp;
 use kernex_store::{AuditFilter, DecisionFilter, Listed, MAX_PAGE, Page};
-use poem_openapi::Object;
 
 use super::filling::Filling;
 use super::{App, AppError, Caller};
@@ -40,19 +37,6 @@ pub struct DecisionQuery {
     pub subject: Option<String>,
     /// Those that came out like this.
     pub outcome: Option<DecisionOutcome>,
-}
-
-/// A plugin that policies may use.
-#[derive(Debug, Clone, PartialEq, Eq, Object)]
-pub struct Plugin {
-    /// SHA-256 of the component: what it is known by.
-    pub digest: Digest,
-    /// Its name.
-    pub name: String,
-    /// Bytes of the component.
-    pub size: u64,
-    /// Whether it is part of this program.
-    pub bundled: bool,
 }
 
 impl App {
@@ -135,54 +119,4 @@ impl App {
         self.gatekeeper.authorize(caller, Action::DecisionRead, "decision", Some(id.to_string()), Vec::new())?;
         self.store.decision(id).await?.ok_or(AppError::NotFound("decision"))
     }
-
-    /// The active revision of every policy, by name.
-    ///
-    /// # Errors
-    /// Denied.
-    pub fn list_policies(&self, caller: &Caller) -> Result<Vec<PolicyRevision>, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyList, "policy", None, Vec::new())?;
-        Ok(self.policies.revisions())
-    }
-
-    /// The active revision of a policy.
-    ///
-    /// # Errors
-    /// Denied or not found.
-    pub fn get_policy(&self, caller: &Caller, name: &PolicyName) -> Result<PolicyRevision, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
-        self.policies
-            .revisions()
-            .into_iter()
-            .find(|revision| revision.name == *name)
-            .ok_or(AppError::NotFound("policy"))
-    }
-
-    /// The plugins that come with this program.
-    ///
-    /// # Errors
-    /// Denied.
-    pub fn list_plugins(&self, caller: &Caller) -> Result<Vec<Plugin>, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyList, "plugin", None, Vec::new())?;
-        Ok(bundled_plugins())
-    }
-
-    /// One plugin.
-    ///
-    /// # Errors
-    /// Denied or not found.
-    pub fn get_plugin(&self, caller: &Caller, digest: Digest) -> Result<Plugin, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyRead, "plugin", Some(digest.to_string()), Vec::new())?;
-        bundled_plugins().into_iter().find(|plugin| plugin.digest == digest).ok_or(AppError::NotFound("plugin"))
-    }
-}
-
-fn bundled_plugins() -> Vec<Plugin> {
-    let describe = |plugin: kernex_plugins::BundledPlugin| Plugin {
-        digest: Digest::of(plugin.bytes),
-        name: plugin.name.to_owned(),
-        size: plugin.bytes.len() as u64,
-        bundled: true,
-    };
-    kernex_plugins::ALL.into_iter().map(describe).collect()
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use kernex_model::action::Action;
 use kernex_model::assignment::ReportEffect;
 use kernex_model::principal::Principal;
-use kernex_model::record::{AuditRecord, Decision};
 use kernex_model::report::{Report, TimelineKind};
 use kernex_store::CommitError;
 
 use super::execution::{Note, Work};
+use super::gatekeeper::GrantRecord;
 use super::{App, AppError, Caller};
 
 /// How often a group is put together again when something moved under it.
@@ -19,7 +19,7 @@ const MAX_TRIES: usize = 8;
 #[derive(Debug)]
 pub struct ReportJob {
     report: Report,
-    record: (AuditRecord, Option<Decision>),
+    record: GrantRecord,
 }
 
 impl App {

@@ -38,7 +38,7 @@ impl Policy {
             Self::List(listing) => listing.print("/api/v1/policies", &[], &COLUMNS).await,
             Self::Restore => {
                 let store = host::open_migrated(&global.settings(None)?).await?;
-                let restored = Policies::restore_authorization(&store, &Context::system()).await;
+                let restored = Policies::restore_authorization(&host::engine()?, &store, &Context::system()).await;
                 store.close().await.map_err(CliError::failed)?;
                 let revision = restored.map_err(CliError::failed)?;
                 println!("{} revision {} is active", revision.name, revision.revision);

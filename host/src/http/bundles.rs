@@ -12,11 +12,8 @@ use kernex_model::id::BundleId;
 use kernex_model::name::{BundleName, BundleVersion, MediaType};
 use kernex_model::text_codec;
 use poem::http::{HeaderMap, header};
-use poem::{Body, FromRequest, Request, RequestBody};
 use poem_openapi::param::{Header, Path, Query};
-use poem_openapi::payload::{Binary, Payload};
-use poem_openapi::registry::{MetaMediaType, MetaRequest};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
+use poem_openapi::{ApiResponse, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
@@ -25,11 +22,9 @@ use super::page::{CursorQuery, LimitQuery, Paged, page};
 use super::problem::Problem;
 use super::revision::{Tagged, tagged};
 use super::tag::Tag;
+use super::upload::{OCTET_STREAM, Upload};
 use crate::app::App;
 use crate::app::bundles::{NewBundle, Uploaded};
-
-/// The media type of content that came without one.
-const OCTET_STREAM: &str = "application/octet-stream";
 
 /// The bundle operations.
 pub struct BundleApi {
@@ -84,7 +79,7 @@ impl BundleApi {
         #[oai(name = "X-Bundle-Signature")]
         signature: Header<Option<String>>,
         headers: &HeaderMap,
-        body: Stream,
+        body: Upload,
     ) -> Result<UploadAnswer, Problem> {
         let new = NewBundle {
             name: name.0,
@@ -192,28 +187,6 @@ impl fmt::Display for LabelList {
 }
 
 text_codec!(LabelList { pattern: LABELS_PATTERN, max_length: MAX_LABELS_BYTES, example: "models=gw-200+gw-300" });
-
-/// A body that is taken as it comes, of whatever media type, or none.
-struct Stream(Body);
-
-impl<'a> ApiExtractor<'a> for Stream {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn request_meta() -> Option<MetaRequest> {
-        let content = MetaMediaType { content_type: OCTET_STREAM, schema: Binary::<Body>::schema_ref() };
-        Some(MetaRequest { description: Some("The content."), content: vec![content], required: true })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        Ok(Self(<Body as FromRequest>::from_request(request, body).await?))
-    }
-}
 
 #[cfg(test)]
 mod tests {

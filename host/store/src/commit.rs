@@ -35,6 +35,9 @@ const KEYED_TABLES: [&str; 16] = [
     "audit",
     "decision",
     "policy",
+    "policy_head",
+    "plugin",
+    "plugin_part",
     "presence",
 ];
 

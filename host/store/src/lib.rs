@@ -26,6 +26,7 @@ mod key;
 mod lease;
 mod migration;
 mod migration_file;
+mod plugin;
 mod policy;
 mod presence;
 mod record;

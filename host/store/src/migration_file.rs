@@ -43,6 +43,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     6 "0006_create_assertion",
     7 "0007_create_idempotency",
     8 "0008_extend_policy",
+    9 "0009_create_plugin",
 ];
 
 #[cfg(test)]

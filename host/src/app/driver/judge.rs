@@ -54,7 +54,7 @@ impl App {
         let state = STANDARD.decode(&deployment.judge_state).unwrap_or_default();
         let input = serde_json::json!({ "window": window, "state": deployment.judge_state });
         let mut asked = Asked::new(id, "judge", &input);
-        let outcome = asked.spent(policy.engine.judge(&window, &state, &[]));
+        let outcome = asked.spent(policy.judge(&window, &state));
         let decision = self.decided(&policy, &asked, verdict(&outcome));
         self.act(deployment, &window, outcome, decision).await
     }

@@ -1,10 +1,11 @@
-//! Owns the way back in: the bundled authorization policy made active again, whatever was active before.
+//! Owns the way back in: the bundled authorization policy alone made active again, whatever was active before.
 
-use kernex_model::document::PolicyRevision;
+use kernex_engine::Engine;
+use kernex_model::document::{Policy, PolicyRevision};
 use kernex_model::record::DecisionGate;
-use kernex_store::Store;
+use kernex_store::{Changes, Store};
 
-use super::{DOCUMENTS, Policies, PolicyError, first_revision, install};
+use super::{Policies, PolicyError, bundled, lifecycle};
 use crate::app::Context;
 
 impl Policies {
@@ -12,17 +13,33 @@ impl Policies {
     /// the command line on the machine itself: whoever may do this may do everything.
     ///
     /// # Errors
-    /// [`PolicyError`]; then nothing has changed.
-    pub async fn restore_authorization(store: &Store, context: &Context) -> Result<PolicyRevision, PolicyError> {
-        let mut active = store.active_policies().await?;
-        active.retain(|revision| revision.gate == DecisionGate::Authorization);
-        for (path, text) in DOCUMENTS {
-            let bundled = first_revision(path, text, context)?;
-            if bundled.gate == DecisionGate::Authorization {
-                let newest = store.policy_revisions(&bundled.name).await?.first().map_or(0, |newest| newest.revision);
-                return install(store, context, PolicyRevision { revision: newest + 1, ..bundled }, &active).await;
+    /// [`PolicyError`]; where it failed in its middle, calling it again goes on.
+    pub async fn restore_authorization(
+        engine: &Engine,
+        store: &Store,
+        context: &Context,
+    ) -> Result<PolicyRevision, PolicyError> {
+        let mut bundled_one = None;
+        for document in bundled::documents(context) {
+            let revision = document?;
+            if revision.gate == DecisionGate::Authorization {
+                bundled_one = Some(revision);
             }
         }
-        Err(PolicyError::Missing(DecisionGate::Authorization))
+        let bundled_one = bundled_one.ok_or(PolicyError::Missing(DecisionGate::Authorization))?;
+        let head = store.policy(&bundled_one.name).await?;
+        let head = head.unwrap_or_else(|| Policy::new(bundled_one.name.clone(), bundled_one.gate, context.now()));
+        let newest = store.newest_policy_revision(&bundled_one.name).await?;
+        let revision = PolicyRevision { revision: newest + 1, ..bundled_one };
+        let restored = bundled::activate(engine, store, context, head, revision).await?;
+        for mut other in store.policies().await? {
+            if other.gate == DecisionGate::Authorization && other.name != restored.name && other.active.is_some() {
+                let mut changes = Changes::new(&lifecycle::by_the_host(context, &other.name, "retired by a restore"));
+                other.retire(context.now());
+                changes.update(&other);
+                store.commit(changes).await?;
+            }
+        }
+        Ok(restored)
     }
 }

@@ -1,0 +1,169 @@
+//! Owns plugins: uploads with their signatures, and what is known of those that policies may use.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use kernex_engine::Inspection;
+use kernex_model::action::Action;
+use kernex_model::digest::Digest;
+use kernex_model::plugin::Plugin;
+use kernex_model::policy::Blame;
+use kernex_store::{Changes, CommitError, Listed, Page};
+
+use super::policies;
+use super::policies::settings::check_schema;
+use super::policies::signature::{PublicKey, Signature, SignatureError};
+use super::{App, AppError, Caller};
+
+/// Whose plugins are taken.
+#[derive(Debug, Clone, Default)]
+pub struct PluginSettings {
+    /// Keys whose signature lets a plugin in.
+    pub trusted: Vec<PublicKey>,
+    /// Whether a plugin without a signature is let in.
+    pub allow_unsigned: bool,
+    /// The largest component that is taken, in bytes.
+    pub max_bytes: usize,
+}
+
+/// How an upload came out.
+#[derive(Debug)]
+pub enum PluginUploaded {
+    /// It is new.
+    Created(Plugin),
+    /// The same bytes were there before.
+    Existing(Plugin),
+}
+
+impl App {
+    /// Takes a plugin in: its signature is checked, then it is compiled and asked what it is. Nobody uses it before a
+    /// policy does.
+    ///
+    /// # Errors
+    /// Denied; too large; invalid where the signature is missing, malformed, of an unknown key or of other bytes, and
+    /// where the bytes are no plugin (the detail says why and whose fault it is).
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn upload_plugin(
+        &self,
+        caller: &Caller,
+        signature: Option<&str>,
+        body: impl Stream<Item = std::io::Result<Bytes>> + Unpin + Send,
+    ) -> Result<PluginUploaded, AppError> {
+        let grant = self.gatekeeper.authorize(caller, Action::PluginUpload, "plugin", None, Vec::new())?;
+        let bytes = self.collect_plugin(body).await?;
+        let signed_by = self.check_signature(signature, &bytes)?;
+        let digest = Digest::of(&bytes);
+        if let Some(plugin) = self.find_plugin(digest).await? {
+            return Ok(PluginUploaded::Existing(plugin));
+        }
+        let inspection = self.inspect_plugin(&bytes).await?;
+        let plugin = Plugin {
+            bundled: false,
+            signed_by,
+            created_by: caller.principal,
+            ..policies::plugin(inspection, &bytes, &self.context)
+        };
+        let detail = serde_json::json!({
+            "name": plugin.name, "version": plugin.version, "imports": plugin.imports, "signed_by": plugin.signed_by,
+        });
+        let mut changes = grant.on(digest).changes(Some(detail));
+        changes.add_plugin(&plugin, &bytes);
+        match self.store.commit(changes).await {
+            Ok(()) => Ok(PluginUploaded::Created(plugin)),
+            Err(CommitError::Exists { .. }) => Ok(PluginUploaded::Existing(plugin)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lists uploaded plugins and those of this program, by digest.
+    ///
+    /// # Errors
+    /// Denied, or a cursor of another list.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn list_plugins(&self, caller: &Caller, page: Page) -> Result<Listed<Plugin>, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyList, "plugin", None, Vec::new())?;
+        let first = page.after.is_none();
+        let mut listed = self.store.list_plugins(&page).await?;
+        if first {
+            // Those of this program that no policy has used yet are in no table.
+            for digest in policies::bundled_digests() {
+                if self.store.plugin(digest).await?.is_none() {
+                    listed.items.extend(self.policies.bundled_plugin(digest, &self.context).await?);
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    /// One plugin.
+    ///
+    /// # Errors
+    /// Denied or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn get_plugin(&self, caller: &Caller, digest: Digest) -> Result<Plugin, AppError> {
+        self.gatekeeper.authorize(caller, Action::PolicyRead, "plugin", Some(digest.to_string()), Vec::new())?;
+        self.find_plugin(digest).await?.ok_or(AppError::NotFound("plugin"))
+    }
+
+    /// A plugin that is in the store, or part of this program.
+    pub(super) async fn find_plugin(&self, digest: Digest) -> Result<Option<Plugin>, AppError> {
+        match self.store.plugin(digest).await? {
+            Some(plugin) => Ok(Some(plugin)),
+            None => self.policies.bundled_plugin(digest, &self.context).await,
+        }
+    }
+
+    /// Keeps a plugin of this program beside the first policy that uses it: a later program may bring another build.
+    pub(super) async fn add_bundled_plugin(&self, changes: &mut Changes, plugin: &Plugin) -> Result<(), AppError> {
+        if let Some(bytes) = policies::bundled_component(plugin.digest)
+            && self.store.plugin(plugin.digest).await?.is_none()
+        {
+            changes.add_plugin(plugin, bytes);
+        }
+        Ok(())
+    }
+
+    async fn collect_plugin(
+        &self,
+        mut body: impl Stream<Item = std::io::Result<Bytes>> + Unpin + Send,
+    ) -> Result<Vec<u8>, AppError> {
+        let limit = self.settings.plugins.max_bytes;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            let broken = |_| AppError::invalid("upload-interrupted", "the component did not come whole");
+            bytes.extend_from_slice(&chunk.map_err(broken)?);
+            if bytes.len() > limit {
+                return Err(AppError::TooLarge { limit_bytes: limit as u64 });
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn check_signature(&self, signature: Option<&str>, bytes: &[u8]) -> Result<Option<String>, AppError> {
+        let PluginSettings { trusted, allow_unsigned, .. } = &self.settings.plugins;
+        let refused = |code, detail: String| AppError::field(code, "X-Plugin-Signature", detail);
+        let Some(text) = signature else {
+            if *allow_unsigned {
+                return Ok(None);
+            }
+            let detail = "the plugin is not signed: sign it with a key of `plugins.trusted_keys` (`kernex plugin sign`)";
+            return Err(refused("signature-missing", detail.to_owned()));
+        };
+        let parsed: Signature =
+            text.parse().map_err(|error: SignatureError| refused("signature-invalid", error.to_string()))?;
+        match parsed.verify(trusted, bytes) {
+            Ok(key) => Ok(Some(key.to_string())),
+            Err(error) => Err(refused("signature-invalid", error.to_string())),
+        }
+    }
+
+    async fn inspect_plugin(&self, bytes: &[u8]) -> Result<Inspection, AppError> {
+        let inspection = self.policies.inspect(bytes.to_vec()).await.map_err(|fault| match fault.blame() {
+            Blame::Plugin => AppError::invalid("plugin-refused", fault.to_string()),
+            Blame::Host => AppError::Busy,
+        })?;
+        let unusable = |why| AppError::invalid("plugin-refused", why);
+        check_schema(&inspection.manifest.settings_schema).map_err(unusable)?;
+        Ok(inspection)
+    }
+}
+

@@ -1,0 +1,199 @@
+//! Owns what comes with this program: the policy documents of `policies/` and the plugins that they name.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use kernex_engine::{Engine, Inspection};
+use kernex_model::action::Action;
+use kernex_model::digest::Digest;
+use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
+use kernex_model::id::AuditId;
+use kernex_model::name::PolicyName;
+use kernex_model::plugin::Plugin;
+use kernex_model::policy::Fault;
+use kernex_model::principal::Principal;
+use kernex_model::record::{AuditRecord, DecisionGate};
+use kernex_store::{Changes, Store};
+use poem_openapi::types::Any;
+use serde::Deserialize;
+
+use super::{PolicyError, decision_gate};
+use crate::app::context::Context;
+
+/// The documents of `policies/`, as they were when this program was built.
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("policies/rbac.toml", include_str!("../../../../policies/rbac.toml")),
+    ("policies/rings.toml", include_str!("../../../../policies/rings.toml")),
+    ("policies/guardian.toml", include_str!("../../../../policies/guardian.toml")),
+];
+
+/// The bundled plugins by digest.
+static COMPONENTS: LazyLock<BTreeMap<Digest, kernex_plugins::BundledPlugin>> =
+    LazyLock::new(|| kernex_plugins::ALL.into_iter().map(|plugin| (Digest::of(plugin.bytes), plugin)).collect());
+
+/// A policy document, as it is written in `policies/*.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    name: PolicyName,
+    gate: DecisionGate,
+    plugin: String,
+    #[serde(default)]
+    instances: Instances,
+    #[serde(default)]
+    settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The bytes of the bundled plugin with this digest.
+pub(in crate::app) fn component(digest: Digest) -> Option<&'static [u8]> {
+    COMPONENTS.get(&digest).map(|plugin| plugin.bytes)
+}
+
+/// Digests of all bundled plugins.
+pub(in crate::app) fn digests() -> impl Iterator<Item = Digest> {
+    COMPONENTS.keys().copied()
+}
+
+/// Whether a policy of this name comes with this program: it is its gate's default.
+pub(super) fn is_default(name: &PolicyName) -> bool {
+    matches!(name.as_str(), "rbac" | "rings" | "guardian")
+}
+
+fn digest_of(plugin: &str) -> Option<Digest> {
+    COMPONENTS.iter().find(|(_, bundled)| bundled.name == plugin).map(|(digest, _)| *digest)
+}
+
+/// The first revisions of the documents, as they would be installed.
+pub(super) fn documents(context: &Context) -> impl Iterator<Item = Result<PolicyRevision, PolicyError>> {
+    DOCUMENTS.into_iter().map(|(path, text)| first_revision(path, text, context))
+}
+
+fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<PolicyRevision, PolicyError> {
+    let failed = |reason: String| PolicyError::Document { document: path, reason };
+    let document: Document = toml::from_str(text).map_err(|error| failed(error.to_string()))?;
+    let settings = serde_json::Value::Object(document.settings);
+    let plugin_digest =
+        digest_of(&document.plugin).ok_or_else(|| failed(format!("there is no plugin `{}`", document.plugin)))?;
+    Ok(PolicyRevision {
+        name: document.name,
+        revision: 1,
+        gate: document.gate,
+        plugin: document.plugin,
+        plugin_digest,
+        settings_digest: Digest::of(settings.to_string().as_bytes()),
+        settings: Any(settings),
+        instances: document.instances,
+        actions: match document.gate {
+            DecisionGate::Authorization => vec![ActionPattern::any()],
+            DecisionGate::Targeting | DecisionGate::Rollback => Vec::new(),
+        },
+        created_by: Principal::System,
+        created_at: context.now(),
+    })
+}
+
+/// Installs the documents where there is no policy yet. Where there are, a policy whose plugin came with an earlier
+/// build of this program gets a new revision with this build's.
+pub(super) async fn install(engine: &Engine, store: &Store, context: &Context) -> Result<(), PolicyError> {
+    let heads = store.policies().await?;
+    if heads.is_empty() {
+        for document in documents(context) {
+            let revision = document?;
+            let head = Policy::new(revision.name.clone(), revision.gate, context.now());
+            activate(engine, store, context, head, revision).await?;
+        }
+        return Ok(());
+    }
+    for head in heads {
+        let Some(number) = head.active else { continue };
+        let missing = || PolicyError::NoRevision { policy: head.name.clone(), revision: number };
+        let active = store.policy_revision(&head.name, number).await?.ok_or_else(missing)?;
+        // Bytes that somebody uploaded are theirs: another build takes over only from another build.
+        let uploaded = store.plugin(active.plugin_digest).await?.is_some_and(|plugin| !plugin.bundled);
+        let Some(present) = digest_of(&active.plugin).filter(|_| !uploaded) else { continue };
+        if present == active.plugin_digest {
+            continue;
+        }
+        let successor = PolicyRevision {
+            revision: store.newest_policy_revision(&head.name).await? + 1,
+            plugin_digest: present,
+            created_by: Principal::System,
+            created_at: context.now(),
+            ..active
+        };
+        activate(engine, store, context, head, successor).await?;
+    }
+    Ok(())
+}
+
+/// Keeps a revision that decides from here on, with its plugin: an older program's must be there to go back to.
+pub(super) async fn activate(
+    engine: &Engine,
+    store: &Store,
+    context: &Context,
+    mut head: Policy,
+    revision: PolicyRevision,
+) -> Result<PolicyRevision, PolicyError> {
+    let mut changes = Changes::new(&AuditRecord {
+        id: AuditId(context.ulid()),
+        at: context.now(),
+        principal: Principal::System,
+        action: Action::PolicyInstall,
+        resource_kind: "policy".to_owned(),
+        resource_id: Some(revision.name.to_string()),
+        decision_id: None,
+        request_id: None,
+        address: None,
+        detail: Some(Any(
+            serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }),
+        )),
+    });
+    if let Some(bytes) = component(revision.plugin_digest)
+        && store.plugin(revision.plugin_digest).await?.is_none()
+    {
+        changes.add_plugin(&described(engine, &revision.name, bytes, context).await?, bytes);
+    }
+    changes.create(&revision);
+    let fresh = head.active.is_none() && head.history.is_empty() && head.revision == 1;
+    head.activate(revision.revision, context.now());
+    if fresh {
+        changes.create(&head);
+    } else {
+        changes.update(&head);
+    }
+    store.commit(changes).await?;
+    Ok(revision)
+}
+
+/// What is known of a bundled plugin.
+async fn described(
+    engine: &Engine,
+    policy: &PolicyName,
+    bytes: &'static [u8],
+    context: &Context,
+) -> Result<Plugin, PolicyError> {
+    let engine = engine.clone();
+    let inspection = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes))
+        .await
+        .unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())))
+        .map_err(|fault| PolicyError::Prepare { policy: policy.clone(), cause: fault.into() })?;
+    Ok(plugin(inspection, bytes, context))
+}
+
+/// The record of a bundled plugin.
+pub(in crate::app) fn plugin(inspection: Inspection, bytes: &[u8], context: &Context) -> Plugin {
+    Plugin {
+        digest: Digest::of(bytes),
+        name: inspection.manifest.name,
+        version: inspection.manifest.version,
+        summary: inspection.manifest.summary,
+        gates: inspection.gates.into_iter().map(decision_gate).collect(),
+        imports: inspection.imports,
+        settings_schema: Any(inspection.manifest.settings_schema),
+        size: bytes.len() as u64,
+        bundled: true,
+        signed_by: None,
+        created_by: Principal::System,
+        created_at: context.now(),
+    }
+}
