@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::bundles::storage::{BundleStorage, StorageError, StorageSettings};
 use crate::app::identity::{Identity, IdentityError, IdentitySettings};
+use crate::app::plugins::PluginSettings;
 use crate::app::{App, AppSettings, AppStartError, Context, Inboxes, Parts};
 use crate::config::Settings;
 use crate::http;
@@ -186,6 +187,11 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
         poll_s: settings.heartbeat.poll_s,
         keep_decisions_days: settings.decisions.keep_days,
         data_dir: settings.data_dir().to_owned(),
+        plugins: PluginSettings {
+            trusted: settings.plugins.trusted_keys.clone(),
+            allow_unsigned: settings.plugins.allow_unsigned,
+            max_bytes: settings.plugins.max_bytes as usize,
+        },
         trace_ratio: settings.telemetry.otlp_endpoint.is_some().then_some(settings.telemetry.sample_ratio),
     };
     let parts = Parts { context, store, identity, storage, metrics, settings: app_settings };

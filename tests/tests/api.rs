@@ -24,6 +24,8 @@ mod api {
     mod memory;
     mod operations;
     mod page;
+    mod plugins;
+    mod policies;
     mod presentation;
     mod process;
     mod refresh;

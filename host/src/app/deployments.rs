@@ -92,8 +92,8 @@ impl App {
     /// As [`App::create_deployment`], and a conflict with the policy's own code where it refuses to plan.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn preview_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Preview, AppError> {
-        self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
-        let new = self.within_scope(caller, Action::DeploymentPreview, new)?;
+        let grant = self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
+        let new = self.within_scope(&grant, new)?;
         self.check_target(&new).await?;
         let draft = self.draft(caller, new);
         let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
@@ -122,7 +122,7 @@ impl App {
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Deployment, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
-        let new = self.within_scope(caller, Action::DeploymentCreate, new)?;
+        let new = self.within_scope(&grant, new)?;
         self.check_target(&new).await?;
         let draft = self.draft(caller, new);
         let grant = grant.on(draft.id);
@@ -137,8 +137,8 @@ impl App {
 
     /// A deployment reaches no device that its maker may not touch: what narrows the caller's roles narrows
     /// the selector.
-    fn within_scope(&self, caller: &Caller, action: Action, new: NewDeployment) -> Result<NewDeployment, AppError> {
-        let selector = match self.gatekeeper.scope(caller, action, "device")? {
+    fn within_scope(&self, grant: &Grant, new: NewDeployment) -> Result<NewDeployment, AppError> {
+        let selector = match self.gatekeeper.scope(grant, "device")? {
             Scope::All => return Ok(new),
             Scope::Matching(scope) => new.selector.clone().and(&scope),
             Scope::Nothing => {

@@ -117,8 +117,8 @@ impl App {
         query: &DeviceQuery,
         page: Page,
     ) -> Result<Listed<Device>, AppError> {
-        self.gatekeeper.authorize(caller, Action::DeviceList, KIND, None, Vec::new())?;
-        let scope = self.gatekeeper.scope(caller, Action::DeviceList, KIND)?;
+        let grant = self.gatekeeper.authorize(caller, Action::DeviceList, KIND, None, Vec::new())?;
+        let scope = self.gatekeeper.scope(&grant, KIND)?;
         if scope == Scope::Nothing {
             return Ok(Listed { items: Vec::new(), next: None });
         }
@@ -211,7 +211,7 @@ impl App {
         });
         match self.gatekeeper.authorize(caller, action, KIND, Some(id.to_string()), facts.unwrap_or_default()) {
             Ok(grant) => Ok((grant, device.ok_or(AppError::NotFound(KIND))?)),
-            Err(denied) => match self.gatekeeper.scope(caller, action, KIND)? {
+            Err(denied) => match self.gatekeeper.scope_of_denied(caller, action, KIND)? {
                 Scope::Matching(_) => Err(AppError::NotFound(KIND)),
                 Scope::All | Scope::Nothing => Err(denied),
             },

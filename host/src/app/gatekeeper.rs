@@ -43,7 +43,12 @@ pub struct Grant {
     context: Context,
     /// The broadest policy first; empty for the host itself.
     asked: Vec<Question>,
+    /// Who was asked: a list is narrowed by the same revisions, whatever is activated meanwhile.
+    covering: Covering,
 }
+
+/// The policies that are asked about an action.
+type Covering = Arc<[Arc<ActivePolicy>]>;
 
 /// The audit record of something granted, and the decisions that allowed it.
 pub type GrantRecord = (AuditRecord, Vec<Decision>);
@@ -135,7 +140,7 @@ impl Gatekeeper {
         facts: Vec<Fact>,
     ) -> Result<Grant, AppError> {
         if caller.principal == Principal::System {
-            return Ok(self.grant(caller, action, kind, id, Vec::new()));
+            return Ok(self.grant(caller, action, (kind, id), Vec::new(), Covering::default()));
         }
         let request = Arc::new(self.request(caller, action, kind, id.clone(), facts));
         let covering = self.policies.authorization(action);
@@ -153,7 +158,7 @@ impl Gatekeeper {
             // Activating keeps every action covered, so this is a defect; the gate stays shut all the same.
             return Err(AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())));
         }
-        Ok(self.grant(caller, action, kind, id, granted))
+        Ok(self.grant(caller, action, (kind, id), granted, covering))
     }
 
     fn request(
@@ -232,31 +237,40 @@ impl Gatekeeper {
         &self,
         caller: &Caller,
         action: Action,
-        kind: &'static str,
-        id: Option<String>,
+        (resource_kind, resource_id): (&'static str, Option<String>),
         asked: Vec<Question>,
+        covering: Covering,
     ) -> Grant {
-        Grant {
-            caller: caller.clone(),
-            action,
-            resource_kind: kind,
-            resource_id: id,
-            context: self.context.clone(),
-            asked,
-        }
+        let (caller, context) = (caller.clone(), self.context.clone());
+        Grant { caller, action, resource_kind, resource_id, context, asked, covering }
     }
 
-    /// Asks which resources of `kind` the caller may see in a list: what every policy that covers the action shows.
-    /// Call after [`Gatekeeper::authorize`].
+    /// Asks which resources of `kind` somebody may see, who was granted the action: what every policy that granted it
+    /// shows.
     ///
     /// # Errors
     /// [`AppError::Denied`] where a policy fails or names an impossible selector.
-    pub fn scope(&self, caller: &Caller, action: Action, kind: &'static str) -> Result<Scope, AppError> {
+    pub fn scope(&self, grant: &Grant, kind: &'static str) -> Result<Scope, AppError> {
+        self.seen(&grant.covering, &grant.caller, grant.action, kind)
+    }
+
+    /// The same of a caller who was denied the action on one resource, and perhaps is not on others.
+    ///
+    /// # Errors
+    /// As [`Gatekeeper::scope`].
+    pub fn scope_of_denied(&self, caller: &Caller, action: Action, kind: &'static str) -> Result<Scope, AppError> {
+        self.seen(&self.policies.authorization(action), caller, action, kind)
+    }
+
+    fn seen(
+        &self,
+        covering: &[Arc<ActivePolicy>],
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+    ) -> Result<Scope, AppError> {
         let mut seen = Scope::All;
-        if caller.principal == Principal::System {
-            return Ok(seen);
-        }
-        for policy in self.policies.authorization(action).iter() {
+        for policy in covering {
             seen = match (seen, self.scope_of(policy, caller, action, kind)?) {
                 (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
                 (Scope::All, other) | (other, Scope::All) => other,

@@ -7,7 +7,7 @@ use kernex_model::action::Action;
 use kernex_model::digest::Digest;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::Blame;
-use kernex_store::{Changes, CommitError, Listed, Page};
+use kernex_store::{Changes, CommitError, MAX_PLUGINS};
 
 use super::policies;
 use super::policies::settings::check_schema;
@@ -55,6 +55,10 @@ impl App {
         if let Some(plugin) = self.find_plugin(digest).await? {
             return Ok(PluginUploaded::Existing(plugin));
         }
+        if self.store.plugins().await?.len() >= MAX_PLUGINS {
+            let detail = format!("there are {MAX_PLUGINS} plugins already");
+            return Err(AppError::conflict("too-many-plugins", detail));
+        }
         let inspection = self.inspect_plugin(&bytes).await?;
         let plugin = Plugin {
             bundled: false,
@@ -74,24 +78,22 @@ impl App {
         }
     }
 
-    /// Lists uploaded plugins and those of this program, by digest.
+    /// Lists uploaded plugins and those of this program, by name.
     ///
     /// # Errors
-    /// Denied, or a cursor of another list.
+    /// Denied.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn list_plugins(&self, caller: &Caller, page: Page) -> Result<Listed<Plugin>, AppError> {
+    pub async fn list_plugins(&self, caller: &Caller) -> Result<Vec<Plugin>, AppError> {
         self.gatekeeper.authorize(caller, Action::PolicyList, "plugin", None, Vec::new())?;
-        let first = page.after.is_none();
-        let mut listed = self.store.list_plugins(&page).await?;
-        if first {
+        let mut all = self.store.plugins().await?;
+        for digest in policies::bundled_digests() {
             // Those of this program that no policy has used yet are in no table.
-            for digest in policies::bundled_digests() {
-                if self.store.plugin(digest).await?.is_none() {
-                    listed.items.extend(self.policies.bundled_plugin(digest, &self.context).await?);
-                }
+            if all.iter().all(|plugin| plugin.digest != digest) {
+                all.extend(self.policies.bundled_plugin(digest, &self.context).await?);
             }
         }
-        Ok(listed)
+        all.sort_by(|one, other| (&one.name, one.created_at).cmp(&(&other.name, other.created_at)));
+        Ok(all)
     }
 
     /// One plugin.
@@ -166,4 +168,3 @@ impl App {
         Ok(inspection)
     }
 }
-

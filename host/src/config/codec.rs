@@ -1,6 +1,8 @@
 //! Owns how settings with a form of their own are read and shown: secrets, and lists in a variable.
 
-use kernex_model::name::RoleName;
+use std::fmt::Display;
+use std::str::FromStr;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
@@ -23,17 +25,23 @@ pub(super) fn masked<S: Serializer>(secret: &Option<SecretString>, serializer: S
 
 /// A file has lists; a variable is one text.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "it must be names of roles: a list, or in one text separated by commas")]
-enum Names {
+#[serde(untagged, expecting = "it must be a list of texts, or one text with commas between them")]
+enum Texts {
     List(Vec<String>),
     Text(String),
 }
 
-pub(super) fn roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RoleName>, D::Error> {
-    let names = match Names::deserialize(deserializer)? {
-        Names::List(names) => names,
-        Names::Text(text) if text.trim().is_empty() => Vec::new(),
-        Names::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+/// Anything that is written as text, in a list.
+pub(super) fn list<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let texts = match Texts::deserialize(deserializer)? {
+        Texts::List(texts) => texts,
+        Texts::Text(text) if text.trim().is_empty() => Vec::new(),
+        Texts::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
     };
-    names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
+
+/// The way back of [`list`].
+pub(super) fn texts<T: Display, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(ToString::to_string))
 }

@@ -219,7 +219,7 @@ mod tests {
             ("[telemetry]\nsample_ratio = nan\n", "`telemetry.sample_ratio` is no number"),
             ("[log]\nfilter = \"kernex=loud\"\n", "`log.filter`: "),
             ("registration_roles = [\"viewer\", \"No One\"]\n", "registration_roles"),
-            ("registration_roles = 1\n", "names of roles"),
+            ("registration_roles = 1\n", "list of texts"),
             ("not toml", "cannot read the settings"),
         ];
         for (toml, named) in cases {

@@ -9,7 +9,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::Listing;
 use super::problem::Problem;
 use super::tag::Tag;
 use super::upload::Upload;
@@ -71,20 +71,17 @@ impl PluginApi {
         })
     }
 
-    /// List plugins
+    /// List the plugins
     ///
-    /// Uploaded ones by digest; those that come with the program and no policy has used yet are on the first page.
+    /// Uploaded ones and those that come with the program, by name. All of them at once: `next` is always absent.
     #[oai(path = "/plugins", method = "get", operation_id = "list_plugins")]
-    async fn list_plugins(
-        &self,
-        caller: Bearer,
-        limit: LimitQuery,
-        cursor: CursorQuery,
-    ) -> Result<Json<Listing<Plugin>>, Problem> {
-        Ok(Json(self.app.list_plugins(&caller.0, page(limit, cursor)?).await?.into()))
+    async fn list_plugins(&self, caller: Bearer) -> Result<Json<Listing<Plugin>>, Problem> {
+        Ok(Json(Listing { items: self.app.list_plugins(&caller.0).await?, next: None }))
     }
 
     /// Get a plugin
+    ///
+    /// By the digest that policies and decisions name.
     #[oai(path = "/plugins/:digest", method = "get", operation_id = "get_plugin")]
     async fn get_plugin(&self, caller: Bearer, digest: Path<Digest>) -> Result<Json<Plugin>, Problem> {
         Ok(Json(self.app.get_plugin(&caller.0, digest.0).await?))

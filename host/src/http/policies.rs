@@ -13,7 +13,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
-use super::page::{CursorQuery, LimitQuery, Listing, page};
+use super::page::{CursorQuery, LimitQuery, Listing, Paged, page};
 use super::problem::Problem;
 use super::revision::{ETag, IfMatch, Tagged, tagged};
 use super::tag::Tag;
@@ -163,6 +163,8 @@ impl PolicyApi {
     }
 
     /// List a policy's revisions, newest first
+    ///
+    /// Those that never decided, too. A revision never changes.
     #[oai(path = "/policies/:name/revisions", method = "get", operation_id = "list_policy_revisions")]
     async fn list_policy_revisions(
         &self,
@@ -170,8 +172,8 @@ impl PolicyApi {
         name: Path<PolicyName>,
         limit: LimitQuery,
         cursor: CursorQuery,
-    ) -> Result<Json<Listing<PolicyRevision>>, Problem> {
-        Ok(Json(self.app.list_policy_revisions(&caller.0, &name.0, page(limit, cursor)?).await?.into()))
+    ) -> Result<Paged<PolicyRevision>, Problem> {
+        Ok(self.app.list_policy_revisions(&caller.0, &name.0, page(limit, cursor)?).await?.into())
     }
 
     /// Activate a revision

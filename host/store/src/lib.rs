@@ -55,6 +55,7 @@ pub use error::{CommitError, MigrationError, OpenError, StoreError};
 pub use idempotency::KnownKey;
 pub use key::Key;
 pub use migration::{MigrationState, MigrationStatus, Migrator};
+pub use plugin::MAX_PLUGINS;
 pub use presence::{MAX_PRESENCE_DEVICES, PresencePage};
 pub use record::{Record, Revised};
 pub use store::{Store, StoreOptions, Watch};

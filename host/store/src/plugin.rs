@@ -7,13 +7,14 @@ use kernex_model::plugin::Plugin;
 use serde::{Deserialize, Serialize};
 
 use crate::changes::Changes;
-use crate::cursor::{Listed, Page};
 use crate::error::StoreError;
 use crate::key::Key;
 use crate::record::Record;
 use crate::store::Store;
 use crate::walk::Walk;
 
+/// Plugins that can be uploaded, at most.
+pub const MAX_PLUGINS: usize = 1_000;
 /// Bytes of one part.
 const PART_BYTES: usize = 512 * 1024;
 /// Parts of one plugin, at most: 32 MiB.
@@ -109,11 +110,11 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Plugins, by digest.
+    /// Every plugin that is kept, by digest.
     ///
     /// # Errors
-    /// Where the database fails or the cursor is another list's.
-    pub async fn list_plugins(&self, page: &Page) -> Result<Listed<Plugin>, StoreError> {
-        self.list(&Walk::Table, page).await
+    /// Where the database fails or there are more than [`MAX_PLUGINS`] and those of this program.
+    pub async fn plugins(&self) -> Result<Vec<Plugin>, StoreError> {
+        self.walk_all(&Walk::Table, "plugins", 2 * MAX_PLUGINS).await
     }
 }

@@ -148,6 +148,42 @@ impl Site {
         let call = self.admin().await.post("/bundles").query("name", name).query("version", version);
         call.text("application/octet-stream", content.to_vec()).await.expect(201).id()
     }
+
+    /// The digest of the plugin of this name.
+    pub async fn plugin(&self, name: &str) -> String {
+        let listed = self.admin().await.get("/plugins").await.expect(200);
+        let found = listed.items().iter().find(|plugin| plugin["name"] == name).cloned();
+        found.unwrap_or_else(|| panic!("no plugin `{name}`\n{listed}"))["digest"].as_str().expect("a digest").to_owned()
+    }
+
+    /// Writes a revision of a policy over a plugin of the program; gives its number. It does not decide yet.
+    pub async fn revision(&self, policy: &str, plugin: &str, gate: &str, settings: Value) -> u64 {
+        let body = json!({"plugin": self.plugin(plugin).await, "gate": gate, "settings": settings});
+        let written = self.admin().await.put(&format!("/policies/{policy}")).json(body).await.expect(201);
+        written["revision"].as_u64().expect("a number")
+    }
+
+    /// Lets a revision decide; gives the policy.
+    pub async fn activate(&self, policy: &str, revision: u64) -> Answer {
+        let call = self.admin().await.post(&format!("/policies/{policy}/activate"));
+        call.json(json!({"revision": revision})).await.expect(200)
+    }
+
+    /// The settings with which the policy decides.
+    pub async fn settings_of(&self, policy: &str) -> Value {
+        let found = self.admin().await.get(&format!("/policies/{policy}")).await.expect(200);
+        found["active"]["settings"].clone()
+    }
+
+    /// Adds roles to the bundled authorization policy, or replaces them.
+    pub async fn grant_roles(&self, roles: Value) {
+        let mut settings = self.settings_of("rbac").await;
+        for (name, role) in roles.as_object().expect("roles") {
+            settings["roles"][name] = role.clone();
+        }
+        let revision = self.revision("rbac", "rbac", "authorization", settings).await;
+        self.activate("rbac", revision).await;
+    }
 }
 
 /// What a registration sends.

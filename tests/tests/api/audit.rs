@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operations::{OPERATIONS, Operation, ROLES};
-use super::world::{World, without_rates};
+use super::world::{World, generous};
 
 /// Operations that change nothing although they are no GET.
 const UNAUDITED: [&str; 2] = ["issue_device_token", "preview_deployment"];
@@ -31,7 +31,7 @@ fn every_operation_that_changes_something_says_what_it_leaves() {
 #[test]
 fn every_change_leaves_its_record() {
     run(async {
-        let server = TestServer::start_with(without_rates).await;
+        let server = TestServer::start_with(generous).await;
         let world = World::new(&server).await;
         let admin = server.admin().await;
         for operation in OPERATIONS.iter().filter(|operation| !operation.audited.is_empty()) {

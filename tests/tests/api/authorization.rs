@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::operations::{Expected, OPERATIONS, Operation, ROLES};
-use super::world::{World, without_rates};
+use super::world::{World, generous};
 
 /// Codes of what the host refuses by itself.
 const REFUSALS: [&str; 3] = ["not-a-user", "not-a-device", "not-a-target"];
@@ -91,7 +91,7 @@ fn the_document_names_the_credentials_that_the_table_allows() {
 #[test]
 fn everybody_is_answered_as_the_table_says() {
     run(async {
-        let server = TestServer::start_with(without_rates).await;
+        let server = TestServer::start_with(generous).await;
         let world = World::new(&server).await;
         let mut wrong = Vec::new();
         let mut denials = Vec::new();

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use kernex_tests::harness::{TestServer, run, tool};
 use tokio::process::Command;
 
-use super::world::without_rates;
+use super::world::generous;
 
 /// Examples for each operation in each phase.
 const EXAMPLES: &str = "10";
@@ -18,7 +18,7 @@ const LEFT_OUT: [&str; 1] = ["revoke_api_key"];
 #[test]
 fn every_answer_is_one_that_the_document_promises() {
     run(async {
-        let server = TestServer::start_with(without_rates).await;
+        let server = TestServer::start_with(generous).await;
         let key = server.api_key(&["admin"]).await;
         // It keeps notes where it runs.
         let scratch = tempfile::tempdir().expect("a temporary directory");

@@ -12,7 +12,7 @@ pub(crate) struct Operation {
     pub id: &'static str,
     /// `POST /api/v1/devices/{pending}/admit`
     pub call: &'static str,
-    /// A JSON body; empty where there is none, `raw` for bytes.
+    /// A JSON body; empty where there is none, `raw` for bytes, `component` for a plugin.
     pub body: &'static str,
     /// One letter for each of [`ROLES`]; see [`Expected`].
     pub cells: &'static str,
@@ -61,6 +61,7 @@ impl Operation {
         let call = match self.body {
             "" => call,
             "raw" => call.bytes(format!("content of {path}")),
+            "component" => call.bytes(component(&things.fill("{unique}", &|text| text.to_owned()).await)),
             body => {
                 let escaped = |text: &str| Value::from(text).to_string().trim_matches('"').to_owned();
                 let body = things.fill(body, &escaped).await;
@@ -69,6 +70,14 @@ impl Operation {
         };
         if self.id == "update_device" { call.header("if-match", "\"1\"").await } else { call.await }
     }
+}
+
+/// A plugin that nobody has seen before: an old one with a section that means nothing.
+fn component(mark: &str) -> Vec<u8> {
+    let length = |bytes: usize| u8::try_from(bytes).expect("a short mark");
+    let mut section = vec![0, length(mark.len() + 1), length(mark.len())];
+    section.extend(mark.as_bytes());
+    [kernex_tests::guests::MISBEHAVING, &section].concat()
 }
 
 const fn read(id: &'static str, call: &'static str, cells: &'static str) -> Operation {
@@ -202,6 +211,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     // Policies, decisions, audit
     read("list_policies", "GET /api/v1/policies", SEES),
     read("get_policy", "GET /api/v1/policies/rbac", SEES),
+    read("list_policy_revisions", "GET /api/v1/policies/rbac/revisions", SEES),
+    change("put_policy", "PUT /api/v1/policies/{unique}", REVISION, RULES, "policy:write"),
+    change("activate_policy", "POST /api/v1/policies/{twice-activated}/activate", r#"{"revision": 2}"#, RULES, "policy:activate"),
+    change("rollback_policy", "POST /api/v1/policies/{twice-activated}/rollback", "", RULES, "policy:activate"),
+    change("upload_plugin", "POST /api/v1/plugins", "component", RULES, "plugin:upload"),
     read("list_plugins", "GET /api/v1/plugins", SEES),
     read("get_plugin", "GET /api/v1/plugins/{plugin}", SEES),
     read("list_decisions", "GET /api/v1/decisions", SEES),
@@ -219,4 +233,6 @@ const ACCOUNT: &str =
 const PASSWORD_CHANGE: &str = r#"{"current_password": "{password}", "new_password": "another quite good sentence"}"#;
 const ASSERTION: &str = r#"{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "{assertion}"}"#;
 const REPORT: &str = r#"{"assignment_id": "{my-assignment}", "attempt": 1, "state": "downloading"}"#;
+const REVISION: &str =
+    r#"{"plugin": "{rings}", "gate": "targeting", "settings": {"waves": [{"name": "all"}]}}"#;
 const DEPLOYMENT: &str = r#"{"name": "{unique}", "bundle_id": "{bundle}", "selector": "fact.n=nothing"}"#;

@@ -13,9 +13,10 @@ use super::operations::{Operation, ROLES};
 /// Operations after which their caller is logged out.
 const ENDS_SESSION: [&str; 3] = ["logout", "change_password", "revoke_all_sessions"];
 
-/// Raises every rate, because the table is one caller that calls a thousand times.
-pub(crate) fn without_rates(settings: &mut Settings) {
+/// Raises every rate, because the table is one caller that calls a thousand times, and takes unsigned plugins.
+pub(crate) fn generous(settings: &mut Settings) {
     settings.registration = Registration::Open;
+    settings.plugins.allow_unsigned = true;
     settings.limits.logins_per_address = 1_000_000;
     settings.limits.logins_per_account = 1_000_000;
     settings.limits.enrolments_per_address = 1_000_000;
@@ -208,6 +209,16 @@ impl Things<'_, '_> {
                 world
                     .lasting(name, async { world.admin.get("/plugins").await.expect(200).all("digest").remove(0) })
                     .await
+            }
+            "rings" => world.lasting(name, world.server.plugin("rings")).await,
+            "twice-activated" => {
+                let policy = format!("p-{}", Ulid::new());
+                for wave in ["one", "two"] {
+                    let settings = json!({"waves": [{"name": wave}]});
+                    let revision = world.server.revision(&policy, "rings", "targeting", settings).await;
+                    world.server.activate(&policy, revision).await;
+                }
+                policy
             }
             "decision" => world.lasting(name, world.decision()).await,
             other => panic!("`{other}` is no thing"),

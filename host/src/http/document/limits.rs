@@ -22,7 +22,7 @@ const MAX_COMMANDS: usize = 1;
 /// Lists that are shown page by page.
 const LISTING: &str = "Listing_";
 /// Lists that are shown at once, however long.
-const AT_ONCE: [&str; 2] = ["Listing_PolicyRevision", "Listing_Plugin"];
+const AT_ONCE: [&str; 2] = ["Listing_PolicyAnswer", "Listing_Plugin"];
 
 /// A schema, its property, and what holds for it.
 fn of_properties() -> Vec<(&'static str, &'static str, Value)> {

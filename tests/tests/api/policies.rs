@@ -1,0 +1,287 @@
+//! Policies on a running server: new revisions, activation, the way back, several that all have to allow.
+
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use kernex_tests::guests::MISBEHAVING;
+use kernex_tests::harness::{TestServer, eventually, run};
+use serde_json::{Value, json};
+
+const FREEZE: &str = "freeze";
+
+/// Nobody creates a deployment, ever.
+fn frozen() -> Value {
+    json!({
+        "covers": ["deployment:create"],
+        "freezes": [{"name": "for ever", "from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}],
+    })
+}
+
+fn deployment() -> Value {
+    json!({"name": "a", "selector": "fact.n=nothing", "config": {"level": 1}})
+}
+
+#[test]
+fn a_revision_decides_from_its_activation_until_it_is_taken_back() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let viewer = server.user("viewer").await;
+        let before = admin.get("/policies/rbac").await.expect(200);
+        let mut settings = before["active"]["settings"].clone();
+        settings["roles"]["viewer"]["grants"] = json!(["user:read"]);
+        let revision = server.revision("rbac", "rbac", "authorization", settings).await;
+        assert_eq!(revision, 2);
+        viewer.get("/devices").await.expect(200);
+
+        let after = server.activate("rbac", revision).await;
+        assert_eq!((&after["active"]["revision"], &after["history"]), (&json!(2), &json!([1])));
+        viewer.get("/devices").await.expect(403);
+        let revisions = admin.get("/policies/rbac/revisions").await.expect(200);
+        let numbers: Vec<_> = revisions.items().iter().map(|one| one["revision"].as_u64()).collect();
+        assert_eq!(numbers, [Some(2), Some(1)]);
+
+        let back = admin.post("/policies/rbac/rollback").await.expect(200);
+        assert_eq!((&back["active"]["revision"], &back["history"]), (&json!(1), &json!([])));
+        viewer.get("/devices").await.expect(200);
+        // Nobody would be asked about anything.
+        admin.post("/policies/rbac/rollback").await.problem(409, "uncovered-actions");
+        let steps = admin.get("/audit").query("action", "policy:activate").await.expect(200);
+        assert_eq!(steps.items().len(), 2, "{steps}");
+    });
+}
+
+#[test]
+fn what_a_revision_was_made_with_is_still_there_after_a_restart() {
+    run(async {
+        let mut server = TestServer::durable_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let uploaded = server.admin().await.post("/plugins").bytes(MISBEHAVING).await.expect(201).text("digest");
+        let body = json!({"plugin": uploaded, "gate": "targeting", "settings": {"decide": "none"}});
+        server.admin().await.put("/policies/mine").json(body).await.expect(201);
+        server.activate("mine", 1).await;
+        server.restart().await;
+        let found = server.admin().await.get("/policies/mine").await.expect(200);
+        assert_eq!((&found["active"]["plugin_digest"], &found["gate"]), (&json!(uploaded), &json!("targeting")));
+        let mut wanted = deployment();
+        wanted["plan"] = json!({"targeting_policy": "mine"});
+        let preview = server.admin().await.post("/deployments/preview").json(wanted).await.expect(200);
+        assert_eq!(preview["decision"]["plugin_digest"], uploaded, "{preview}");
+    });
+}
+
+#[test]
+fn what_does_not_fit_is_pointed_at() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let (rbac, rings) = (server.plugin("rbac").await, server.plugin("rings").await);
+        let nobody = "0".repeat(64);
+        let put = |name: &str, plugin: &str, gate: &str, settings: Value| {
+            admin.put(&format!("/policies/{name}")).json(json!({"plugin": plugin, "gate": gate, "settings": settings}))
+        };
+        for (call, code, pointer) in [
+            (put("new", &nobody, "targeting", json!({})), "unknown-plugin", "/plugin"),
+            (put("new", &rbac, "targeting", json!({})), "wrong-gate", "/gate"),
+            (put("rbac", &rings, "targeting", json!({"waves": [{"name": "all"}]})), "wrong-gate", "/gate"),
+            // By the schema.
+            (put("new", &rings, "targeting", json!({"waves": "all"})), "invalid-settings", "/settings/waves"),
+            // By the plugin.
+            (
+                put("new", &rings, "targeting", json!({"waves": [{"name": "a"}, {"name": "a"}]})),
+                "invalid-settings",
+                "/settings/waves/1/name",
+            ),
+        ] {
+            let refused = call.await.problem(400, code);
+            assert_eq!(refused.pointers(), [pointer], "{refused}");
+        }
+        let targeting = json!({"plugin": rings, "gate": "targeting", "settings": {"waves": [{"name": "all"}]}, "actions": ["*"]});
+        admin.put("/policies/new").json(targeting).await.problem(400, "no-actions");
+        admin.get("/policies/new").await.problem(404, "not-found");
+        admin.post("/policies/new/activate").json(json!({"revision": 1})).await.problem(404, "not-found");
+        admin.post("/policies/rbac/activate").json(json!({"revision": 7})).await.problem(400, "unknown-revision");
+    });
+}
+
+#[test]
+fn two_who_change_a_policy_at_once_do_not_undo_each_other() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let settings = server.settings_of("rbac").await;
+        let revision = server.revision("rbac", "rbac", "authorization", settings.clone()).await;
+        let seen = admin.get("/policies/rbac").await.expect(200).header("etag").expect("an ETag").to_owned();
+        let activate = |etag: &str, revision: u64| {
+            admin.post("/policies/rbac/activate").header("if-match", etag).json(json!({"revision": revision}))
+        };
+        activate(&seen, revision).await.expect(200);
+        activate(&seen, 1).await.problem(412, "stale");
+        // Without having looked: one of them is first, and the others are told.
+        let body = json!({"plugin": server.plugin("rbac").await, "gate": "authorization", "settings": settings});
+        let puts = (0..8).map(|_| tokio::spawn(admin.put("/policies/rbac").json(body.clone()).into_future()));
+        let mut numbers = Vec::new();
+        for put in puts.collect::<Vec<_>>() {
+            let answer = put.await.expect("no panic");
+            if answer.status == 201 {
+                numbers.push(answer["revision"].as_u64().expect("a number"));
+            } else {
+                answer.problem(409, "changed-meanwhile");
+            }
+        }
+        numbers.sort_unstable();
+        let count = u64::try_from(numbers.len()).expect("a few");
+        assert!(count > 0 && numbers.iter().copied().eq(3..3 + count), "{numbers:?}");
+    });
+}
+
+#[test]
+fn nobody_locks_themselves_out() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let mut settings = server.settings_of("rbac").await;
+        settings["roles"]["admin"]["grants"] = json!(["device:*", "policy:list"]);
+        let revision = server.revision("rbac", "rbac", "authorization", settings.clone()).await;
+        let refused = admin.post("/policies/rbac/activate").json(json!({"revision": revision})).await;
+        refused.problem(409, "would-lock-out");
+        let narrow = json!({
+            "plugin": server.plugin("rbac").await, "gate": "authorization", "actions": ["device:*"],
+            "settings": server.settings_of("rbac").await,
+        });
+        let revision = admin.put("/policies/rbac").json(narrow).await.expect(201)["revision"].clone();
+        let refused = admin.post("/policies/rbac/activate").json(json!({"revision": revision})).await;
+        refused.problem(409, "uncovered-actions");
+        admin.get("/users").await.expect(200);
+    });
+}
+
+#[test]
+fn every_policy_that_is_asked_has_to_allow() {
+    run(async {
+        let server = TestServer::start().await;
+        let (admin, viewer) = (server.admin().await, server.user("viewer").await);
+        admin.post("/deployments").json(deployment()).await.expect(201);
+        let revision = server.revision(FREEZE, FREEZE, "authorization", frozen()).await;
+        admin.post("/deployments").json(deployment()).await.expect(201);
+        server.activate(FREEZE, revision).await;
+
+        let denied = admin.post("/deployments").json(deployment()).await.expect(403);
+        let id = denied["decision"].as_str().expect("a decision").to_owned();
+        let decision = eventually("the decision", async || {
+            let found = admin.get(&format!("/decisions/{id}")).await;
+            (found.status == 200).then_some(found)
+        })
+        .await;
+        assert_eq!((&decision["policy"], &decision["outcome"]), (&json!(FREEZE), &json!("deny")));
+        // It takes nothing away from the other one's denials, and is not asked about the rest.
+        viewer.post("/deployments").json(deployment()).await.expect(403);
+        admin.get("/devices").await.expect(200);
+
+        // Without a revision that decided before, it decides no more.
+        let retired = admin.post("/policies/freeze/rollback").await.expect(200);
+        assert_eq!(retired["active"], Value::Null);
+        admin.post("/deployments").json(deployment()).await.expect(201);
+        admin.post("/policies/freeze/rollback").await.problem(409, "not-active");
+    });
+}
+
+#[test]
+fn a_second_policy_narrows_what_the_first_one_shows() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        for site in ["berlin", "paris"] {
+            let key = kernex_tests::harness::DeviceKey::ed25519();
+            let body = json!({"public_key": key.public_pem(), "labels": {"site": site}});
+            admin.post("/devices/preauthorize").json(body).await.expect(201);
+        }
+        let grants = json!(["device:*"]);
+        server.grant_roles(json!({"site-berlin": {"grants": grants}})).await;
+        let berliner = server.user("site-berlin").await;
+        assert_eq!(berliner.get("/devices").await.expect(200).items().len(), 2);
+        let settings = json!({"narrowed_roles": [], "unrestricted_roles": ["admin"]});
+        let revision = server.revision("sites", "sites", "authorization", settings).await;
+        server.activate("sites", revision).await;
+        let seen = berliner.get("/devices").await.expect(200);
+        assert_eq!(seen.items().len(), 1, "{seen}");
+        assert_eq!(seen.items()[0]["labels"]["site"], "berlin");
+        assert_eq!(admin.get("/devices").await.expect(200).items().len(), 2);
+    });
+}
+
+#[test]
+fn a_revision_that_keeps_failing_gives_way_to_the_one_before() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let admin = server.admin().await;
+        let digest = admin.post("/plugins").bytes(MISBEHAVING).await.expect(201).text("digest");
+        let revision = async |decide: &str| {
+            let body = json!({"plugin": digest, "gate": "targeting", "settings": {"decide": decide}});
+            admin.put("/policies/mine").json(body).await.expect(201)["revision"].as_u64().expect("a number")
+        };
+        let (good, bad) = (revision("none").await, revision("panic").await);
+        server.activate("mine", good).await;
+        server.activate("mine", bad).await;
+        let mut wanted = deployment();
+        wanted["plan"] = json!({"targeting_policy": "mine"});
+        let after = eventually("the good revision", async || {
+            admin.post("/deployments/preview").json(wanted.clone()).await;
+            let policy = admin.get("/policies/mine").await.expect(200);
+            (policy["active"]["revision"] == good).then_some(policy)
+        })
+        .await;
+        assert_eq!(after["quarantined"], json!([bad]), "{after}");
+        admin.post("/deployments/preview").json(wanted).await.expect(200);
+        let told = admin.get("/audit").query("action", "policy:quarantine").await.expect(200);
+        assert_eq!(told.items()[0]["detail"], json!({"failed": bad, "active": good}), "{told}");
+    });
+}
+
+#[test]
+fn activation_under_load_is_atomic() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        for site in ["a", "b"] {
+            let key = kernex_tests::harness::DeviceKey::ed25519();
+            let body = json!({"public_key": key.public_pem(), "labels": {"site": site}});
+            admin.post("/devices/preauthorize").json(body).await.expect(201);
+        }
+        // One revision shows the role everything, the other site `a` only; what a mixture would show is nothing, or a
+        // denial.
+        let shown = async |devices: Option<&str>| {
+            let mut role = json!({"grants": ["device:list"]});
+            if let Some(selector) = devices {
+                role["devices"] = selector.into();
+            }
+            let mut settings = server.settings_of("rbac").await;
+            settings["roles"]["watcher"] = role;
+            server.revision("rbac", "rbac", "authorization", settings).await
+        };
+        let (all, some) = (shown(None).await, shown(Some("site=a")).await);
+        server.activate("rbac", all).await;
+        let watcher = server.user("watcher").await;
+        let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let watch = async || {
+            let mut seen = [0_usize; 3];
+            while !stop.load(Ordering::Relaxed) {
+                let listed = watcher.get("/devices").await.expect(200).items().len();
+                assert!(listed == 1 || listed == 2, "{listed} devices");
+                seen[listed] += 1;
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+            seen
+        };
+        let change = async {
+            for round in 0..20_usize {
+                let reached = calls.load(Ordering::Relaxed) + 8;
+                server.activate("rbac", if round % 2 == 0 { some } else { all }).await;
+                eventually("calls", async || (calls.load(Ordering::Relaxed) >= reached).then_some(())).await;
+            }
+            stop.store(true, Ordering::Relaxed);
+        };
+        let (one, two, three, four, ()) = tokio::join!(watch(), watch(), watch(), watch(), change);
+        let sum = |listed: usize| [one, two, three, four].iter().map(|seen| seen[listed]).sum::<usize>();
+        assert!(sum(1) > 0 && sum(2) > 0, "{} saw one device, {} saw two", sum(1), sum(2));
+    });
+}
