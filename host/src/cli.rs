@@ -81,10 +81,10 @@ enum Command {
     /// Accounts, on this machine and while the server is stopped
     #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::User),
-    /// Policies: those on a server, and the way back in on this machine
+    /// Policies: write, activate and take them back on a server, and the way back in on this machine
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),
-    /// Plugins: write, build, test, measure and sign them, on this machine
+    /// Plugins: write, build, test, measure and sign them on this machine, and bring them to a server
     #[command(subcommand, after_help = plugin::EXAMPLES)]
     Plugin(plugin::Command),
     /// Settings
@@ -187,7 +187,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
         Command::User(user) => user.run(&global.settings(None)?).await,
         Command::Policy(policy) => policy.run(global).await,
-        Command::Plugin(plugin) => plugin.run(),
+        Command::Plugin(plugin) => plugin.run().await,
         Command::Config(config) => config.run(global),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,

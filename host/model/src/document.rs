@@ -149,8 +149,11 @@ impl Policy {
 
     /// Lets a revision decide from here on. Whoever says so lifts its quarantine, too.
     pub fn activate(&mut self, revision: u64, now: Timestamp) {
-        self.retire(now);
-        self.active = Some(revision);
+        if self.active != Some(revision) {
+            self.retire(now);
+            self.active = Some(revision);
+        }
+        self.updated_at = now;
         self.quarantined.retain(|failed| *failed != revision);
         if self.shadow == Some(revision) {
             self.shadow = None;
@@ -204,6 +207,7 @@ mod tests {
     fn what_decided_before_is_remembered_once() {
         let policy = activated(&[1, 2, 1, 3]);
         assert_eq!((policy.active, policy.history.as_slice()), (Some(3), [1, 2].as_slice()));
+        assert_eq!(activated(&[1, 2, 2]).history, [1], "it decided already");
         let many: Vec<u64> = (1..=200).collect();
         assert_eq!(activated(&many).history.len(), MAX_HISTORY);
     }

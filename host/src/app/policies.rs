@@ -6,6 +6,7 @@ pub mod lifecycle;
 mod restore;
 pub mod settings;
 pub mod signature;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

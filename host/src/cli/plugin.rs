@@ -1,4 +1,4 @@
-//! Owns `plugin`: what authors of plugins do on their own machine, without a server.
+//! Owns `plugin`: what authors of plugins do on their own machine, and how a plugin comes to a server.
 
 mod ask;
 mod bench;
@@ -12,6 +12,7 @@ mod inspect;
 mod keys;
 mod new;
 mod probes;
+mod push;
 mod removal;
 mod report;
 mod test;
@@ -20,6 +21,7 @@ mod trial;
 use clap::Subcommand;
 
 use super::CliError;
+use super::listing::Listing;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +31,11 @@ Examples:
   kernex plugin check my-rings/target/kernex/my-rings.wasm --settings my-rings/settings.json
   kernex plugin bench my-rings --samples 5000
   kernex plugin keygen --out plugin-key.pem
-  kernex plugin sign my-rings/target/kernex/my-rings.wasm --key plugin-key.pem";
+  kernex plugin sign my-rings/target/kernex/my-rings.wasm --key plugin-key.pem
+  kernex plugin push my-rings/target/kernex/my-rings.wasm
+  kernex plugin list";
 
-/// Plugins: write, build, test, measure and sign them. None of this needs a server.
+/// Plugins: write, build, test, measure and sign them, without a server, and bring them to one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write the crate of a new plugin, which builds and passes its tests
@@ -50,11 +54,15 @@ pub(crate) enum Command {
     Sign(keys::Sign),
     /// Make a key that plugins are signed with
     Keygen(keys::Keygen),
+    /// Bring a component to a server
+    Push(push::Push),
+    /// List the plugins of a server
+    List(Listing),
 }
 
 impl Command {
-    /// Does it, on this thread: there is nothing else that this process has to do meanwhile.
-    pub(super) fn run(self) -> Result<(), CliError> {
+    /// Does it; what needs no server on this thread: there is nothing else that this process has to do meanwhile.
+    pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
@@ -64,6 +72,8 @@ impl Command {
             Self::Inspect(inspect) => inspect.run(),
             Self::Sign(sign) => sign.run(),
             Self::Keygen(keygen) => keygen.run(),
+            Self::Push(push) => push.run().await,
+            Self::List(listing) => listing.print("/api/v1/plugins", &[], &push::COLUMNS).await,
         }
     }
 }

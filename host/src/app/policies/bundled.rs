@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use kernex_engine::{Engine, Inspection};
 use kernex_model::action::Action;
 use kernex_model::digest::Digest;
-use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
+use kernex_model::document::{ActionPattern, Policy, PolicyRevision};
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
 use kernex_model::plugin::Plugin;
@@ -15,8 +15,8 @@ use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, DecisionGate};
 use kernex_store::{Changes, Store};
 use poem_openapi::types::Any;
-use serde::Deserialize;
 
+use super::written::Document;
 use super::{PolicyError, decision_gate};
 use crate::app::context::Context;
 
@@ -30,19 +30,6 @@ const DOCUMENTS: [(&str, &str); 3] = [
 /// The bundled plugins by digest.
 static COMPONENTS: LazyLock<BTreeMap<Digest, kernex_plugins::BundledPlugin>> =
     LazyLock::new(|| kernex_plugins::ALL.into_iter().map(|plugin| (Digest::of(plugin.bytes), plugin)).collect());
-
-/// A policy document, as it is written in `policies/*.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    name: PolicyName,
-    gate: DecisionGate,
-    plugin: String,
-    #[serde(default)]
-    instances: Instances,
-    #[serde(default)]
-    settings: serde_json::Map<String, serde_json::Value>,
-}
 
 /// The bytes of the bundled plugin with this digest.
 pub(in crate::app) fn component(digest: Digest) -> Option<&'static [u8]> {
@@ -70,7 +57,7 @@ pub(super) fn documents(context: &Context) -> impl Iterator<Item = Result<Policy
 
 fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<PolicyRevision, PolicyError> {
     let failed = |reason: String| PolicyError::Document { document: path, reason };
-    let document: Document = toml::from_str(text).map_err(|error| failed(error.to_string()))?;
+    let document: Document = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
     let settings = serde_json::Value::Object(document.settings);
     let plugin_digest =
         digest_of(&document.plugin).ok_or_else(|| failed(format!("there is no plugin `{}`", document.plugin)))?;
@@ -84,8 +71,8 @@ fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<P
         settings: Any(settings),
         instances: document.instances,
         actions: match document.gate {
-            DecisionGate::Authorization => vec![ActionPattern::any()],
-            DecisionGate::Targeting | DecisionGate::Rollback => Vec::new(),
+            DecisionGate::Authorization if document.actions.is_empty() => vec![ActionPattern::any()],
+            DecisionGate::Authorization | DecisionGate::Targeting | DecisionGate::Rollback => document.actions,
         },
         created_by: Principal::System,
         created_at: context.now(),

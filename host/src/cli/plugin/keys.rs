@@ -19,7 +19,7 @@ use crate::cli::credentials::PRIVATE_FILE_MODE;
 /// Size of a key's file, in bytes.
 const MAX_KEY_BYTES: u64 = 4_096;
 /// Size of a file that is signed, in bytes: more than any server takes.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// How every component begins: magic number, version 13, layer 1.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Bits that let others than the owner in.
@@ -91,9 +91,7 @@ impl Sign {
             return Err(CliError::Failed(format!("{} is no WebAssembly component", self.file.display())));
         }
         let signature = Signature::sign(&key, &component);
-        let mut name = self.file.clone().into_os_string();
-        name.push(".sig");
-        let path = PathBuf::from(name);
+        let path = signature_path(&self.file);
         std::fs::write(&path, format!("{signature}\n"))
             .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
         println!("{}  by the key {}", path.display(), signature.key());
@@ -101,7 +99,14 @@ impl Sign {
     }
 }
 
-fn private_key(path: &Path) -> Result<SigningKey, CliError> {
+/// Where the signature of a component lies.
+pub(super) fn signature_path(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".sig");
+    PathBuf::from(name)
+}
+
+pub(super) fn private_key(path: &Path) -> Result<SigningKey, CliError> {
     let failed = |why: &str| CliError::Failed(format!("{}: {why}", path.display()));
     let bytes = Zeroizing::new(read(path, MAX_KEY_BYTES).map_err(CliError::failed)?);
     let mode = std::fs::metadata(path).map_err(CliError::failed)?.permissions().mode();
