@@ -26,7 +26,9 @@ pub mod plugins;
 pub mod policies;
 pub mod readiness;
 pub mod records;
+pub mod replay;
 pub mod reports;
+pub mod shadow;
 pub mod timelines;
 mod verdict;
 
@@ -40,7 +42,7 @@ use kernex_model::name::{BundleName, BundleVersion};
 use kernex_model::time::Timestamp;
 use kernex_store::Store;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub use caller::Caller;
 pub use context::Context;
@@ -57,6 +59,7 @@ use group::{Group, GroupInbox, group};
 use heartbeats::BeatJob;
 use identity::Identity;
 use plugins::PluginSettings;
+use policies::looking_on::{ShadowInbox, Shadows, shadows};
 use policies::{Alarms, PolicyError};
 use readiness::LastReadiness;
 use reports::ReportJob;
@@ -128,6 +131,9 @@ pub struct App {
     beats: Group<BeatJob, ()>,
     wake: Arc<Notify>,
     held: Mutex<HashSet<DeploymentId>>,
+    shadows: Shadows,
+    /// Replays that may run at once.
+    replays: Arc<Semaphore>,
 }
 
 /// What the workers take work out of.
@@ -139,6 +145,8 @@ pub struct Inboxes {
     pub beats: GroupInbox<BeatJob, ()>,
     /// Policies that failed too often.
     pub alarms: Alarms,
+    /// Questions for revisions that look on.
+    pub shadows: ShadowInbox,
 }
 
 /// Why the use cases could not be made ready.
@@ -166,6 +174,7 @@ impl App {
         let started_at = context.now();
         let (policies, alarms) = Policies::load(engine, &store, &context).await?;
         let decisions = DecisionLog::default();
+        let (shadows, shadow_inbox) = shadows();
         let (reports, report_inbox) = group();
         let (beats, beat_inbox) = group();
         let fleet = Fleet::load(&store).await?;
@@ -178,7 +187,13 @@ impl App {
             beats: beats.length(),
         }));
         let app = Self {
-            gatekeeper: Gatekeeper::new(policies.clone(), context.clone(), decisions.clone(), metrics.clone()),
+            gatekeeper: Gatekeeper::new(
+                policies.clone(),
+                context.clone(),
+                decisions.clone(),
+                metrics.clone(),
+                shadows.clone(),
+            ),
             fleet,
             bundle_names: BundleNames::load(&store).await?,
             context,
@@ -196,9 +211,11 @@ impl App {
             beats,
             wake: Arc::default(),
             held: Mutex::default(),
+            shadows,
+            replays: Arc::new(Semaphore::new(replay::MAX_AT_ONCE)),
         };
         app.restore_commands().await.map_err(|error| AppStartError::Commands(format!("{error:?}")))?;
-        Ok((app, Inboxes { reports: report_inbox, beats: beat_inbox, alarms }))
+        Ok((app, Inboxes { reports: report_inbox, beats: beat_inbox, alarms, shadows: shadow_inbox }))
     }
 
     /// Lets the driver look at once instead of at its next turn.

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod body;
 pub mod bundles;
 pub mod caller;
+pub mod comparisons;
 mod compressed;
 mod conditional;
 pub mod configs;
@@ -61,6 +62,7 @@ fn operations(app: &Arc<App>) -> impl OpenApi + 'static {
         deployments::DeploymentApi::new(app()),
         plugins::PluginApi::new(app()),
         policies::PolicyApi::new(app()),
+        comparisons::ComparisonApi::new(app()),
         decisions::DecisionApi::new(app()),
         audit::AuditApi::new(app()),
         health::HealthApi::new(app()),

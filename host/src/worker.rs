@@ -6,6 +6,7 @@ mod driver;
 mod policies;
 mod presence;
 mod retention;
+mod shadow;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ impl Workers {
             supervise("decisions", app, &stop, decisions::run),
             supervise("retention", app, &stop, retention::run),
             tokio::spawn(policies::run(app.clone(), inboxes.alarms, stop.clone())),
+            tokio::spawn(shadow::run(app.clone(), inboxes.shadows, stop.clone())),
         ];
         let reports = Arc::downgrade(app);
         let beats = Arc::downgrade(app);

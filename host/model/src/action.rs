@@ -84,6 +84,7 @@ actions! {
     PolicyWrite => "policy:write", "Write a new revision of a policy.";
     PolicyActivate => "policy:activate", "Let a revision decide or look on, or go back to an earlier one.";
     PolicyReplay => "policy:replay", "Ask a revision what was decided before.";
+    OperationRead => "operation:read", "See how far long work has come.";
     PluginUpload => "plugin:upload", "Upload a plugin.";
     DecisionList => "decision:list", "List decisions.";
     DecisionRead => "decision:read", "See a decision.";

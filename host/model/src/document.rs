@@ -121,6 +121,8 @@ pub struct Policy {
     pub active: Option<u64>,
     /// The revision that is asked beside it, and only compared with it.
     pub shadow: Option<u64>,
+    /// The share of questions that it is asked, in percent.
+    pub shadow_percent: u8,
     /// Revisions that decided before, the latest first, at most 50.
     pub history: Vec<u64>,
     /// Revisions that failed too often: they do not decide again until somebody activates them.
@@ -140,6 +142,7 @@ impl Policy {
             gate,
             active: None,
             shadow: None,
+            shadow_percent: 100,
             history: Vec::new(),
             quarantined: Vec::new(),
             revision: 1,

@@ -76,6 +76,10 @@ id!(/// One recorded decision of a policy.
     DecisionId, "dec_", "01M7ZBN26060KA1JJ8BSC32SBV");
 id!(/// One record of who did what.
     AuditId, "aud_", "01M7Z9Y4C0HKHYE7QRCDEJQWKV");
+id!(/// One question that two revisions of a policy answered otherwise.
+    DifferenceId, "dif_", "01M7ZBN26060KA1JJ8BSC32SBW");
+id!(/// Work that takes longer than a call.
+    OperationId, "opn_", "01M7ZBTJG0N3S6K8Q2V1D5C7XA");
 id!(/// One request to the API; also the trace's name in logs.
     RequestId, "req_", "01M7Z9Y4C0RFVVVX9QRHKJ8E9C");
 

@@ -4,6 +4,7 @@
 
 #[macro_use]
 pub mod codec;
+pub mod comparison;
 
 pub mod action;
 pub mod assignment;
@@ -16,6 +17,7 @@ pub mod digest;
 pub mod document;
 pub mod id;
 pub mod name;
+pub mod operation;
 pub mod plan;
 pub mod plugin;
 pub mod policy;

@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::digest::Digest;
 use crate::id::{AuditId, DecisionId, RequestId};
 use crate::name::PolicyName;
+use crate::policy::RollbackAction;
 use crate::principal::Principal;
 use crate::time::Timestamp;
 
@@ -75,6 +76,18 @@ impl DecisionOutcome {
             Self::Pause => "pause",
             Self::RollBack => "roll_back",
             Self::Fault => "fault",
+        }
+    }
+}
+
+impl From<RollbackAction> for DecisionOutcome {
+    fn from(action: RollbackAction) -> Self {
+        match action {
+            RollbackAction::Proceed => Self::Proceed,
+            RollbackAction::Advance => Self::Advance,
+            RollbackAction::Hold => Self::Hold,
+            RollbackAction::Pause => Self::Pause,
+            RollbackAction::RollBack(_) => Self::RollBack,
         }
     }
 }

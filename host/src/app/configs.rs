@@ -12,6 +12,7 @@ use kernex_model::selector::Selector;
 use kernex_store::{Listed, Page};
 use poem_openapi::types::Any;
 
+use super::policies::again::permitted;
 use super::deployments::Target;
 use super::gatekeeper::Grant;
 use super::verdict::{Asked, Verdict, fault_reason, json};
@@ -217,14 +218,12 @@ impl App {
         let mut asked = Asked::new(device.id, "permit", &request);
         let answer = asked.spent(policy.permit(&request));
         let (outcome, reason) = match &answer {
-            Ok(Permission::Permitted) => {
-                (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))
-            }
-            Ok(Permission::Refused(reason)) => (DecisionOutcome::Deny, reason.clone()),
+            Ok(answer) => permitted(answer),
             Err(fault) => (DecisionOutcome::Fault, fault_reason("rollback", fault)),
         };
         let output = answer.as_ref().ok().map(json);
         let decision = self.decided(&policy, &asked, Verdict { outcome, reason, output });
+        self.show(&decision);
         if outcome == DecisionOutcome::Allow {
             return Ok(decision);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernex_model::action::Action;
+use kernex_model::comparison::Finding;
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
@@ -17,7 +18,9 @@ use super::caller::Caller;
 use super::context::Context;
 use super::decision_log::DecisionLog;
 use super::error::AppError;
-use super::policies::{ActivePolicy, Policies};
+use super::policies::again::{Recorded, Told, checked};
+use super::policies::looking_on::{Shadows, Shown};
+use super::policies::{ActivePolicy, Covering, Policies};
 use super::verdict::{Asked, POLICY_FAULT, Verdict, fault_reason, json};
 use crate::telemetry::Metrics;
 
@@ -31,6 +34,7 @@ pub struct Gatekeeper {
     context: Context,
     log: DecisionLog,
     metrics: Metrics,
+    shadows: Shadows,
 }
 
 /// Leave to do one thing: proof that the policy was asked, and the start of its audit record.
@@ -44,11 +48,8 @@ pub struct Grant {
     /// The broadest policy first; empty for the host itself.
     asked: Vec<Question>,
     /// Who was asked: a list is narrowed by the same revisions, whatever is activated meanwhile.
-    covering: Covering,
+    covering: Arc<Covering>,
 }
-
-/// The policies that are asked about an action.
-type Covering = Arc<[Arc<ActivePolicy>]>;
 
 /// The audit record of something granted, and the decisions that allowed it.
 pub type GrantRecord = (AuditRecord, Vec<Decision>);
@@ -67,10 +68,25 @@ struct Question {
 
 impl Question {
     fn outcome(&self) -> DecisionOutcome {
+        self.told().0
+    }
+
+    fn told(&self) -> (DecisionOutcome, Reason) {
         match &self.answer {
-            Ok(AuthorizationDecision::Allow) => DecisionOutcome::Allow,
-            Ok(AuthorizationDecision::Deny(_)) => DecisionOutcome::Deny,
-            Err(_) => DecisionOutcome::Fault,
+            Ok(answer) => checked(answer),
+            Err(reason) => (DecisionOutcome::Fault, reason.clone()),
+        }
+    }
+
+    fn shown(&self, caller: &Caller, context: &Context) -> Shown {
+        let (outcome, Reason { code, message }) = self.told();
+        let finding = Finding { outcome, code, message, fuel: self.fuel };
+        Shown {
+            recorded: Recorded::Check(self.request.clone()),
+            facts: self.facts_read.clone(),
+            decided: Told { finding, action: serde_json::Value::Null },
+            at: context.now(),
+            request_id: caller.request_id,
         }
     }
 
@@ -82,12 +98,9 @@ impl Question {
             request_id: caller.request_id,
             ..Asked::new(caller.principal, self.request.action.clone(), &*self.request)
         };
-        let reason = match &self.answer {
-            Ok(AuthorizationDecision::Allow) => Reason::new("allowed", "a role of the caller grants the action"),
-            Ok(AuthorizationDecision::Deny(reason)) | Err(reason) => reason.clone(),
-        };
+        let (outcome, reason) = self.told();
         let output = self.answer.as_ref().ok().map(json);
-        self.policy.decision(context, &asked, Verdict { outcome: self.outcome(), reason, output })
+        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
     }
 }
 
@@ -122,8 +135,14 @@ impl Scope {
 impl Gatekeeper {
     /// A gatekeeper over the active policies; denials go to `log`.
     #[must_use]
-    pub fn new(policies: Policies, context: Context, log: DecisionLog, metrics: Metrics) -> Self {
-        Self { policies, context, log, metrics }
+    pub fn new(
+        policies: Policies,
+        context: Context,
+        log: DecisionLog,
+        metrics: Metrics,
+        shadows: Shadows,
+    ) -> Self {
+        Self { policies, context, log, metrics, shadows }
     }
 
     /// Asks whether `caller` may do `action` on a resource of `kind`. Every policy that covers the action has to
@@ -140,15 +159,16 @@ impl Gatekeeper {
         facts: Vec<Fact>,
     ) -> Result<Grant, AppError> {
         if caller.principal == Principal::System {
-            return Ok(self.grant(caller, action, (kind, id), Vec::new(), Covering::default()));
+            return Ok(self.grant(caller, action, (kind, id), Vec::new(), Arc::default()));
         }
         let request = Arc::new(self.request(caller, action, kind, id.clone(), facts));
         let covering = self.policies.authorization(action);
-        let mut granted = Vec::with_capacity(covering.len());
-        for policy in covering.iter() {
+        let mut granted = Vec::with_capacity(covering.deciding.len());
+        for policy in &covering.deciding {
             let asked = self.ask(policy, &request);
             let outcome = asked.outcome();
             self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
+            self.show(&covering, &asked, caller);
             if outcome != DecisionOutcome::Allow {
                 return Err(self.denied(&asked, caller));
             }
@@ -159,6 +179,19 @@ impl Gatekeeper {
             return Err(AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())));
         }
         Ok(self.grant(caller, action, (kind, id), granted, covering))
+    }
+
+    /// Shows those who look on what the revision in their place has decided; those of a policy none of whose revisions
+    /// decides, what the broadest policy has.
+    fn show(&self, covering: &Covering, asked: &Question, caller: &Caller) {
+        let name = |policy: &ActivePolicy| policy.revision.name.clone();
+        for candidate in &covering.looking_on {
+            let own = covering.deciding.iter().find(|policy| policy.revision.name == candidate.policy.revision.name);
+            let place = own.or(covering.deciding.first());
+            if place.is_some_and(|place| name(place) == asked.policy.revision.name) {
+                self.shadows.show(candidate, || asked.shown(caller, &self.context));
+            }
+        }
     }
 
     fn request(
@@ -218,7 +251,7 @@ impl Gatekeeper {
     ) -> Result<(), Reason> {
         let request = self.request(caller, action, "policy", Some(name.to_string()), Vec::new());
         let covering = self.policies.authorization(action);
-        let others = covering.iter().map(|policy| &**policy).filter(|policy| policy.revision.name != *name);
+        let others = covering.deciding.iter().map(|policy| &**policy).filter(|policy| policy.revision.name != *name);
         let candidate = candidate.filter(|policy| policy.covers(action));
         for policy in others.chain(candidate) {
             match policy.check(&request).outcome {
@@ -239,7 +272,7 @@ impl Gatekeeper {
         action: Action,
         (resource_kind, resource_id): (&'static str, Option<String>),
         asked: Vec<Question>,
-        covering: Covering,
+        covering: Arc<Covering>,
     ) -> Grant {
         let (caller, context) = (caller.clone(), self.context.clone());
         Grant { caller, action, resource_kind, resource_id, context, asked, covering }
@@ -264,13 +297,13 @@ impl Gatekeeper {
 
     fn seen(
         &self,
-        covering: &[Arc<ActivePolicy>],
+        covering: &Covering,
         caller: &Caller,
         action: Action,
         kind: &'static str,
     ) -> Result<Scope, AppError> {
         let mut seen = Scope::All;
-        for policy in covering {
+        for policy in &covering.deciding {
             seen = match (seen, self.scope_of(policy, caller, action, kind)?) {
                 (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
                 (Scope::All, other) | (other, Scope::All) => other,

@@ -1,8 +1,10 @@
 //! Owns the active policies: which revision of each decides, ready to run, and how that changes while others ask.
 
+pub mod again;
 mod asking;
 mod bundled;
 pub mod lifecycle;
+pub mod looking_on;
 mod restore;
 pub mod settings;
 pub mod signature;
@@ -29,6 +31,7 @@ use super::error::AppError;
 pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
 
 pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
+use looking_on::LookingOn;
 
 /// Why the policies could not be made ready; the server does not start then.
 #[derive(Debug, thiserror::Error)]
@@ -76,22 +79,39 @@ pub enum PolicyError {
     Commit(#[from] CommitError),
 }
 
+/// Who is asked about an action, and who looks on.
+#[derive(Debug, Default)]
+pub struct Covering {
+    /// Every one of them has to allow it. What covers most is asked first: its reason is the one that says what a
+    /// caller may do at all.
+    pub deciding: Vec<Arc<ActivePolicy>>,
+    /// They are only compared.
+    pub looking_on: Vec<Arc<LookingOn>>,
+}
+
 /// What decides at one moment. It never changes: another one takes its place.
 #[derive(Debug, Default)]
 struct Active {
     policies: BTreeMap<PolicyName, Arc<ActivePolicy>>,
-    /// For each action, by its place in the enumeration: who is asked about it, in this order.
-    covering: Vec<Arc<[Arc<ActivePolicy>]>>,
+    looking_on: BTreeMap<PolicyName, Arc<LookingOn>>,
+    /// For each action, by its place in the enumeration.
+    covering: Vec<Arc<Covering>>,
 }
 
 impl Active {
-    fn new(policies: BTreeMap<PolicyName, Arc<ActivePolicy>>) -> Self {
+    fn new(
+        policies: BTreeMap<PolicyName, Arc<ActivePolicy>>,
+        looking_on: BTreeMap<PolicyName, Arc<LookingOn>>,
+    ) -> Self {
         let mut asked: Vec<&Arc<ActivePolicy>> = policies.values().filter(|policy| is_authorization(policy)).collect();
-        // What covers most is asked first: its reason is the one that says what a caller may do at all.
         asked.sort_by_key(|policy| std::cmp::Reverse(breadth(policy)));
-        let covering = |action: &Action| asked.iter().filter(|policy| policy.covers(*action)).map(|policy| (*policy).clone());
-        let covering = Action::ALL.iter().map(|action| covering(action).collect()).collect();
-        Self { policies, covering }
+        let covering = |action: &Action| {
+            let deciding = asked.iter().filter(|policy| policy.covers(*action)).map(|policy| (*policy).clone());
+            let others = looking_on.values().filter(|one| is_authorization(&one.policy) && one.policy.covers(*action));
+            Arc::new(Covering { deciding: deciding.collect(), looking_on: others.cloned().collect() })
+        };
+        let covering = Action::ALL.iter().map(covering).collect();
+        Self { policies, looking_on, covering }
     }
 
     /// The policy of a gate where none is named: the bundled document's, or else the first by name.
@@ -143,13 +163,16 @@ impl Policies {
             alarm,
         };
         let policies = Self { shared: Arc::new(shared) };
-        let mut ready = BTreeMap::new();
+        let (mut ready, mut looking_on) = (BTreeMap::new(), BTreeMap::new());
         for head in store.policies().await? {
             if let Some(policy) = policies.ready(&head).await? {
-                ready.insert(head.name, policy);
+                ready.insert(head.name.clone(), policy);
+            }
+            if let Some(candidate) = policies.candidate(&head).await? {
+                looking_on.insert(head.name, candidate);
             }
         }
-        let active = Active::new(ready);
+        let active = Active::new(ready, looking_on);
         for gate in DecisionGate::ALL {
             active.default_of(gate).ok_or(PolicyError::Missing(gate))?;
         }
@@ -192,10 +215,33 @@ impl Policies {
         {
             return Ok(Some(present.clone()));
         }
-        let revision = self.shared.store.policy_revision(&head.name, number).await?;
-        let revision =
-            revision.ok_or_else(|| PolicyError::NoRevision { policy: head.name.clone(), revision: number })?;
-        Ok(Some(Arc::new(self.prepare(revision).await?)))
+        Ok(Some(Arc::new(self.prepare_number(&head.name, number).await?)))
+    }
+
+    /// The revision that a policy says should look on, ready to run. One that cannot be made ready looks on no more:
+    /// nothing depends on it.
+    async fn candidate(&self, head: &Policy) -> Result<Option<Arc<LookingOn>>, StoreError> {
+        let Some(number) = head.shadow else { return Ok(None) };
+        if let Some(present) = self.shared.active.read().looking_on.get(&head.name)
+            && present.policy.revision.revision == number
+            && present.percent() == head.shadow_percent
+        {
+            return Ok(Some(present.clone()));
+        }
+        match self.prepare_number(&head.name, number).await {
+            Ok(policy) => Ok(Some(Arc::new(LookingOn::new(policy, head.shadow_percent)))),
+            Err(PolicyError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(policy = %head.name, %error, "a revision cannot be made ready; it does not look on");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn prepare_number(&self, name: &PolicyName, number: u64) -> Result<ActivePolicy, PolicyError> {
+        let revision = self.shared.store.policy_revision(name, number).await?;
+        let missing = || PolicyError::NoRevision { policy: name.clone(), revision: number };
+        self.prepare(revision.ok_or_else(missing)?).await
     }
 
     /// Makes a revision ready to run. It decides nothing yet.
@@ -250,7 +296,7 @@ impl Policies {
     /// Where the store fails; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _turn = self.shared.turn.lock().await;
-        let mut next = BTreeMap::new();
+        let (mut next, mut looking_on) = (BTreeMap::new(), BTreeMap::new());
         for head in self.shared.store.policies().await? {
             let ready = match self.ready(&head).await {
                 Ok(ready) => ready,
@@ -260,9 +306,11 @@ impl Policies {
                     self.shared.active.read().policies.get(&head.name).cloned()
                 }
             };
+            let candidate = self.candidate(&head).await?;
+            looking_on.extend(candidate.map(|candidate| (head.name.clone(), candidate)));
             next.extend(ready.map(|policy| (head.name, policy)));
         }
-        *self.shared.active.write() = Arc::new(Active::new(next));
+        *self.shared.active.write() = Arc::new(Active::new(next, looking_on));
         Ok(())
     }
 
@@ -270,10 +318,16 @@ impl Policies {
         self.shared.active.read().clone()
     }
 
-    /// The authorization policies that are asked about an action, in this order. Every one has to allow it.
+    /// The authorization policies that are asked about an action.
     #[must_use]
-    pub fn authorization(&self, action: Action) -> Arc<[Arc<ActivePolicy>]> {
+    pub fn authorization(&self, action: Action) -> Arc<Covering> {
         self.shared.active.read().covering.get(action as usize).cloned().unwrap_or_default()
+    }
+
+    /// The revision of a policy that looks on.
+    #[must_use]
+    pub fn looking_on_at(&self, name: &PolicyName) -> Option<Arc<LookingOn>> {
+        self.shared.active.read().looking_on.get(name).cloned()
     }
 
     /// The targeting policy of that name, or the default one. `None` where the name is of no such policy.

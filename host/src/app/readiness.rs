@@ -55,7 +55,7 @@ impl App {
 
     fn policies_answer(&self) -> Result<(), String> {
         let served = [
-            !self.policies.authorization(Action::PolicyActivate).is_empty(),
+            !self.policies.authorization(Action::PolicyActivate).deciding.is_empty(),
             self.policies.targeting(None).is_some(),
             self.policies.rollback(None).is_some(),
         ];

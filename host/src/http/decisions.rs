@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
 use crate::app::records::DecisionQuery;
+use crate::app::replay::Explanation;
 
 /// The decision log's operations.
 pub struct DecisionApi {
@@ -62,5 +63,13 @@ impl DecisionApi {
     #[oai(path = "/decisions/:id", method = "get", operation_id = "get_decision")]
     async fn get_decision(&self, caller: Bearer, id: Path<DecisionId>) -> Result<Json<Decision>, Problem> {
         Ok(Json(self.app.get_decision(&caller.0, id.0).await?))
+    }
+
+    /// Make a decision again
+    ///
+    /// By the plugin and settings that made it, with the facts that were looked up then. Nothing is recorded.
+    #[oai(path = "/decisions/:id/explain", method = "post", operation_id = "explain_decision")]
+    async fn explain_decision(&self, caller: Bearer, id: Path<DecisionId>) -> Result<Json<Explanation>, Problem> {
+        Ok(Json(self.app.explain_decision(&caller.0, id.0).await?))
     }
 }

@@ -74,17 +74,9 @@ struct RevisionChoice {
     revision: u64,
 }
 
-/// Which revision looks on.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-struct ShadowChoice {
-    /// Its number; none looks on, where absent.
-    revision: Option<u64>,
-}
-
 /// A policy as it stands.
 #[derive(Debug, Object)]
-struct PolicyAnswer {
+pub(super) struct PolicyAnswer {
     /// Its name.
     name: PolicyName,
     /// Which decisions it makes.
@@ -117,12 +109,12 @@ enum WrittenRevision {
     Written(Json<PolicyRevision>),
 }
 
-fn answer(standing: Standing) -> Tagged<PolicyAnswer> {
+pub(super) fn answer(standing: Standing) -> Tagged<PolicyAnswer> {
     let revision = standing.policy.revision;
     tagged(standing.into(), revision)
 }
 
-fn expected(if_match: &IfMatch) -> Option<u64> {
+pub(super) fn expected(if_match: &IfMatch) -> Option<u64> {
     if_match.0.map(|ETag(revision)| revision)
 }
 
@@ -208,22 +200,5 @@ impl PolicyApi {
     ) -> Result<Tagged<PolicyAnswer>, Problem> {
         let expected = expected(&if_match);
         Ok(answer(self.app.rollback_policy(&caller.0, &name.0, expected).await?))
-    }
-
-    /// Let a revision look on
-    ///
-    /// It is asked what the active revision is asked, and only compared with it.
-    #[oai(path = "/policies/:name/shadow", method = "post", operation_id = "shadow_policy")]
-    async fn shadow_policy(
-        &self,
-        caller: Bearer,
-        name: Path<PolicyName>,
-        /// The policy's ETag.
-        #[oai(name = "If-Match")]
-        if_match: IfMatch,
-        body: Json<ShadowChoice>,
-    ) -> Result<Tagged<PolicyAnswer>, Problem> {
-        let expected = expected(&if_match);
-        Ok(answer(self.app.shadow_policy(&caller.0, &name.0, body.0.revision, expected).await?))
     }
 }

@@ -10,6 +10,8 @@ use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
+use kernex_model::comparison::Comparison;
+
 use super::export::{self, ExportFailures, TelemetryError};
 use crate::config::TelemetrySettings;
 
@@ -30,6 +32,7 @@ struct Instruments {
     problems: Counter<u64>,
     decisions: Histogram<f64>,
     fuel: Histogram<u64>,
+    compared: Counter<u64>,
     queries: Histogram<f64>,
     in_flight: AtomicI64,
 }
@@ -96,6 +99,10 @@ impl Metrics {
                 .u64_histogram("kernex.decision.fuel")
                 .with_description("Fuel that decisions used, by policy.")
                 .with_boundaries(FUEL.to_vec())
+                .build(),
+            compared: meter
+                .u64_counter("kernex.shadow.questions")
+                .with_description("Questions that revisions that look on were shown, by policy and what came of it.")
                 .build(),
             queries: seconds(
                 &meter,
@@ -178,6 +185,15 @@ impl Metrics {
         let policy = KeyValue::new("policy", policy.clone());
         self.0.fuel.record(fuel, std::slice::from_ref(&policy));
         self.0.decisions.record(took.as_secs_f64(), &[policy, KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A revision that looks on was compared with the one that decides.
+    pub fn compared(&self, policy: &Arc<str>, comparison: &Comparison) {
+        let Comparison { asked, differing, missed, .. } = comparison;
+        for (outcome, count) in [("same", asked - differing), ("differing", *differing), ("missed", *missed)] {
+            let attributes = [KeyValue::new("policy", policy.clone()), KeyValue::new("outcome", outcome)];
+            self.0.compared.add(count, &attributes);
+        }
     }
 
     /// The database was called.

@@ -19,7 +19,12 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(INTERVAL) => round(&app, &stop).await,
+            () = tokio::time::sleep(INTERVAL) => {
+                if let Err(error) = app.fail_abandoned_operations().await {
+                    tracing::warn!(error = ?error, "operations that were left behind could not be looked at");
+                }
+                round(&app, &stop).await;
+            }
         }
     }
 }

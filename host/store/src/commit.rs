@@ -38,6 +38,9 @@ const KEYED_TABLES: [&str; 16] = [
     "policy_head",
     "plugin",
     "plugin_part",
+    "difference",
+    "shadow",
+    "operation",
     "presence",
 ];
 

@@ -30,6 +30,11 @@ pub struct DecisionFilter<'a> {
     pub outcome: Option<DecisionOutcome>,
 }
 
+/// The place of the first identifier of a moment: behind it stand the decisions from before.
+fn first_of(moment: Timestamp) -> String {
+    complement(Ulid::from_parts(u64::try_from(moment.as_millis()).unwrap_or_default(), 0))
+}
+
 fn gate(gate: DecisionGate) -> String {
     let name = match gate {
         DecisionGate::Authorization => "authorization",
@@ -114,6 +119,29 @@ impl Store {
         .await
     }
 
+    /// Decisions of a policy, newest first, from just before `to` back to `from`: at most `limit` of them after the
+    /// place that the page before ended at. Gives them with their own end, which is none after the last.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decisions_between(
+        &self,
+        name: &PolicyName,
+        (from, to): (Timestamp, Timestamp),
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Decision>, Option<String>), StoreError> {
+        // The first identifier of the moment at which the period ends is just outside of it.
+        let begin = after.map_or_else(|| first_of(to), str::to_owned);
+        let rows = self.walk::<Decision>(&Walk::Term(policy(name)), &begin, limit).await?;
+        let full = rows.len() == limit;
+        let end = rows.last().map(|(place, _)| place.clone()).filter(|_| full);
+        let inside: Vec<Decision> =
+            rows.into_iter().map(|(_, decision)| decision).take_while(|decision| decision.at >= from).collect();
+        let end = end.filter(|_| inside.len() == limit);
+        Ok((inside, end))
+    }
+
     /// Appends decisions that led to no change, such as denials. Doing it again changes nothing.
     ///
     /// # Errors
@@ -135,8 +163,7 @@ impl Store {
     /// Where the database fails.
     pub async fn prune_decisions(&self, older_than: Timestamp, limit: usize) -> Result<usize, StoreError> {
         // Newest first: behind the complement of that moment's first identifier stand the older ones.
-        let moment = u64::try_from(older_than.as_millis()).unwrap_or_default();
-        let from = complement(Ulid::from_parts(moment, 0));
+        let from = first_of(older_than);
         let old = self.walk::<Decision>(&Walk::Table, &from, limit.min(usize::from(MAX_PAGE))).await?;
         if old.is_empty() {
             return Ok(0);

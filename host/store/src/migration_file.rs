@@ -44,6 +44,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     7 "0007_create_idempotency",
     8 "0008_extend_policy",
     9 "0009_create_plugin",
+    10 "0010_create_comparison",
 ];
 
 #[cfg(test)]

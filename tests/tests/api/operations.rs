@@ -216,10 +216,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change("activate_policy", "POST /api/v1/policies/{twice-activated}/activate", r#"{"revision": 2}"#, RULES, "policy:activate"),
     change("rollback_policy", "POST /api/v1/policies/{twice-activated}/rollback", "", RULES, "policy:activate"),
     change("upload_plugin", "POST /api/v1/plugins", "component", RULES, "plugin:upload"),
+    change("shadow_policy", "POST /api/v1/policies/rbac/shadow", "{}", RULES, "policy:activate"),
+    read("get_policy_shadow", "GET /api/v1/policies/rbac/shadow?revision=1", SEES),
+    read("list_policy_differences", "GET /api/v1/policies/rbac/differences?revision=1", SEES),
+    change("replay_policy", "POST /api/v1/policies/rbac/replay", REPLAY, RULES, "policy:replay"),
+    read("get_operation", "GET /api/v1/operations/{replay}", SEES),
     read("list_plugins", "GET /api/v1/plugins", SEES),
     read("get_plugin", "GET /api/v1/plugins/{plugin}", SEES),
     read("list_decisions", "GET /api/v1/decisions", SEES),
     read("get_decision", "GET /api/v1/decisions/{decision}", SEES),
+    change("explain_decision", "POST /api/v1/decisions/{decision}/explain", "", SEES, ""),
     read("list_audit_records", "GET /api/v1/audit", SEES),
     // Operating
     read("get_liveness", "GET /health/live", ANYBODY),
@@ -233,6 +239,7 @@ const ACCOUNT: &str =
 const PASSWORD_CHANGE: &str = r#"{"current_password": "{password}", "new_password": "another quite good sentence"}"#;
 const ASSERTION: &str = r#"{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "{assertion}"}"#;
 const REPORT: &str = r#"{"assignment_id": "{my-assignment}", "attempt": 1, "state": "downloading"}"#;
+const REPLAY: &str = r#"{"revision": 1, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}"#;
 const REVISION: &str =
     r#"{"plugin": "{rings}", "gate": "targeting", "settings": {"waves": [{"name": "all"}]}}"#;
 const DEPLOYMENT: &str = r#"{"name": "{unique}", "bundle_id": "{bundle}", "selector": "fact.n=nothing"}"#;

@@ -137,6 +137,11 @@ impl<'s> World<'s> {
         deployment
     }
 
+    async fn replay(&self) -> String {
+        let body = json!({"revision": 1, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
+        self.post("/policies/rbac/replay", body).await.expect(202).id()
+    }
+
     async fn decision(&self) -> String {
         let audit = self.admin.get("/audit").query("limit", 50).await.expect(200);
         let decided = audit.items().iter().find_map(|record| record["decision_id"].as_str());
@@ -220,6 +225,7 @@ impl Things<'_, '_> {
                 }
                 policy
             }
+            "replay" => world.lasting(name, world.replay()).await,
             "decision" => world.lasting(name, world.decision()).await,
             other => panic!("`{other}` is no thing"),
         }

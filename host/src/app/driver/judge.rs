@@ -56,6 +56,7 @@ impl App {
         let mut asked = Asked::new(id, "judge", &input);
         let outcome = asked.spent(policy.judge(&window, &state));
         let decision = self.decided(&policy, &asked, verdict(&outcome));
+        self.show(&decision);
         self.act(deployment, &window, outcome, decision).await
     }
 
@@ -166,7 +167,7 @@ impl App {
 fn verdict(outcome: &Result<RollbackOutcome, Fault>) -> Verdict {
     match outcome {
         Ok(judged) => {
-            Verdict { outcome: word(judged.action), reason: judged.reason.clone(), output: Some(json(judged)) }
+            Verdict { outcome: judged.action.into(), reason: judged.reason.clone(), output: Some(json(judged)) }
         }
         Err(fault) => {
             Verdict { outcome: DecisionOutcome::Fault, reason: fault_reason("rollback", fault), output: None }
@@ -176,16 +177,6 @@ fn verdict(outcome: &Result<RollbackOutcome, Fault>) -> Verdict {
 
 fn code(deployment: &Deployment) -> Option<&str> {
     deployment.reason.as_ref().map(|reason| reason.code.as_str())
-}
-
-fn word(action: RollbackAction) -> DecisionOutcome {
-    match action {
-        RollbackAction::Proceed => DecisionOutcome::Proceed,
-        RollbackAction::Advance => DecisionOutcome::Advance,
-        RollbackAction::Hold => DecisionOutcome::Hold,
-        RollbackAction::Pause => DecisionOutcome::Pause,
-        RollbackAction::RollBack(_) => DecisionOutcome::RollBack,
-    }
 }
 
 /// Failures among *executed* devices, not among all: of 20,000 devices of which 15 tried and 10 failed, two

@@ -38,7 +38,7 @@ pub struct ActivePolicy {
     pub revision: PolicyRevision,
     /// Its name, for metrics.
     pub label: Arc<str>,
-    engine: Policy,
+    pub(super) engine: Policy,
     faults_in_a_row: AtomicU32,
     alarm: Alarm,
 }

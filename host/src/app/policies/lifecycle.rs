@@ -17,6 +17,10 @@ use super::{ActivePolicy, FailedRevision, PolicyError};
 use crate::app::error::FieldError;
 use crate::app::{App, AppError, Caller, Context, Grant};
 
+/// Why a targeting policy is not compared on live traffic.
+pub(in crate::app) const CANNOT_LOOK_ON: &str =
+    "a targeting policy cannot look on: what it is asked is the whole fleet; use `preview_deployment` with its name";
+
 /// A revision that somebody wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRevision {
@@ -133,6 +137,9 @@ impl App {
         if head.as_ref().is_some_and(|head| head.gate != new.gate) {
             return Err(AppError::field("wrong-gate", "/gate", "a policy keeps the gate of its first revision"));
         }
+        if new.shadow && new.gate == DecisionGate::Targeting {
+            return Err(AppError::field("cannot-look-on", "/mode", CANNOT_LOOK_ON));
+        }
         refuse(check_settings(&plugin.settings_schema.0, &new.settings))?;
         let revision = self.revision(caller, name, &plugin.name, new.clone()).await?;
         // Proves that the plugin takes the settings and runs.
@@ -155,6 +162,9 @@ impl App {
                 changes.update(&Policy { shadow, updated_at: now, ..head });
             }
             Some(_) => {}
+        }
+        if new.shadow {
+            self.store.forget_shadows(name).await?;
         }
         self.commit_policy(changes).await?;
         Ok(revision)
@@ -258,32 +268,6 @@ impl App {
         self.decide_anew(&grant, head, "rollback").await
     }
 
-    /// Lets a revision look on beside the one that decides, or none.
-    ///
-    /// # Errors
-    /// As [`App::activate_policy`].
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn shadow_policy(
-        &self,
-        caller: &Caller,
-        name: &PolicyName,
-        revision: Option<u64>,
-        expected: Option<u64>,
-    ) -> Result<Standing, AppError> {
-        let grant = self.may_activate(caller, name)?;
-        let head = self.expected_policy(name, expected).await?;
-        if let Some(revision) = revision {
-            let found = self.store.policy_revision(name, revision).await?;
-            let found = found
-                .ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
-            self.prepared(found).await?;
-            if head.active == Some(revision) {
-                return Err(AppError::field("already-active", "/revision", "this revision decides already"));
-            }
-        }
-        self.decide_anew(&grant, Policy { shadow: revision, updated_at: self.context.now(), ..head }, "shadow").await
-    }
-
     /// Takes out a revision that failed too often; the last good one takes over. Done by the host itself.
     ///
     /// # Errors
@@ -313,11 +297,11 @@ impl App {
         Ok(self.policies.refresh().await?)
     }
 
-    fn may_activate(&self, caller: &Caller, name: &PolicyName) -> Result<Grant, AppError> {
+    pub(in crate::app) fn may_activate(&self, caller: &Caller, name: &PolicyName) -> Result<Grant, AppError> {
         self.gatekeeper.authorize(caller, Action::PolicyActivate, "policy", Some(name.to_string()), Vec::new())
     }
 
-    async fn expected_policy(&self, name: &PolicyName, expected: Option<u64>) -> Result<Policy, AppError> {
+    pub(in crate::app) async fn expected_policy(&self, name: &PolicyName, expected: Option<u64>) -> Result<Policy, AppError> {
         let head = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
         if expected.is_some_and(|expected| expected != head.revision) {
             return Err(AppError::Stale);
@@ -353,7 +337,7 @@ impl App {
         others.iter().any(|other| other.revision.gate == head.gate && other.revision.name != head.name)
     }
 
-    async fn decide_anew(&self, grant: &Grant, head: Policy, step: &str) -> Result<Standing, AppError> {
+    pub(in crate::app) async fn decide_anew(&self, grant: &Grant, head: Policy, step: &str) -> Result<Standing, AppError> {
         let detail = serde_json::json!({ "step": step, "active": head.active, "shadow": head.shadow });
         let mut changes = grant.changes(Some(detail));
         changes.update(&head);
@@ -372,7 +356,7 @@ impl App {
         }
     }
 
-    async fn prepared(&self, revision: PolicyRevision) -> Result<ActivePolicy, AppError> {
+    pub(in crate::app) async fn prepared(&self, revision: PolicyRevision) -> Result<ActivePolicy, AppError> {
         match self.policies.prepare(revision).await {
             Ok(policy) => Ok(policy),
             Err(PolicyError::Prepare { cause: PrepareError::Settings(diagnostics), .. }) => {

@@ -1,0 +1,237 @@
+//! Owns comparing two revisions of a policy: what each came to, where they differ, and what that adds up to.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::Object;
+use poem_openapi::types::Any;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DifferenceId, RequestId};
+use crate::name::PolicyName;
+use crate::record::{DecisionGate, DecisionOutcome};
+use crate::time::Timestamp;
+
+/// Names that a summary lists, at most: the most frequent.
+pub const MAX_COUNTED: usize = 100;
+
+/// What a policy came to, without what it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct Finding {
+    /// How it came out.
+    pub outcome: DecisionOutcome,
+    /// The reason's code.
+    pub code: String,
+    /// The reason's sentence.
+    pub message: String,
+    /// Fuel used, a deterministic measure of work.
+    pub fuel: u64,
+}
+
+/// A question that two revisions of a policy answered otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub struct Difference {
+    /// Identifier.
+    pub id: DifferenceId,
+    /// When the question was asked.
+    pub at: Timestamp,
+    /// The policy.
+    pub policy: PolicyName,
+    /// The revision that was asked beside the one that decided.
+    pub revision: u64,
+    /// Which gate.
+    pub gate: DecisionGate,
+    /// Who or what it was about: a principal's, deployment's or device's identifier.
+    pub subject: String,
+    /// What was asked: an action (`noun:verb`), `judge` or `permit`.
+    pub question: String,
+    /// What was decided.
+    pub decided: Finding,
+    /// What the other revision would have decided.
+    pub candidate: Finding,
+    /// The question as the plugins saw it.
+    pub input: Any<serde_json::Value>,
+    /// The request that led to it.
+    pub request_id: Option<RequestId>,
+}
+
+/// What came of comparing two revisions so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct Comparison {
+    /// Questions that both were asked.
+    pub asked: u64,
+    /// Those that they answered otherwise.
+    pub differing: u64,
+    /// Those at which the candidate failed; each of them differs, unless the other one failed as well.
+    pub faults: u64,
+    /// Those that the candidate answered with another amount of fuel.
+    pub other_fuel: u64,
+    /// Questions that could not be asked again.
+    pub unrepeatable: u64,
+    /// Questions that were not asked because too many waited already.
+    pub missed: u64,
+    /// Fuel of what was decided, in all.
+    pub decided_fuel: u64,
+    /// Fuel of the candidate, in all.
+    pub candidate_fuel: u64,
+}
+
+impl Comparison {
+    /// Adds what others counted.
+    pub fn add(&mut self, more: &Self) {
+        self.asked += more.asked;
+        self.differing += more.differing;
+        self.faults += more.faults;
+        self.other_fuel += more.other_fuel;
+        self.unrepeatable += more.unrepeatable;
+        self.missed += more.missed;
+        self.decided_fuel = self.decided_fuel.saturating_add(more.decided_fuel);
+        self.candidate_fuel = self.candidate_fuel.saturating_add(more.candidate_fuel);
+    }
+
+    /// Counts one question.
+    pub fn count(&mut self, decided: &Finding, candidate: &Finding, differs: bool) {
+        self.add(&Self {
+            asked: 1,
+            differing: differs.into(),
+            faults: (candidate.outcome == DecisionOutcome::Fault).into(),
+            other_fuel: (decided.fuel != candidate.fuel).into(),
+            unrepeatable: 0,
+            missed: 0,
+            decided_fuel: decided.fuel,
+            candidate_fuel: candidate.fuel,
+        });
+    }
+}
+
+/// How often something is among the differences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct Count {
+    /// What.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// How often one outcome would have been another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct Change {
+    /// What was decided.
+    pub decided: DecisionOutcome,
+    /// What the candidate says.
+    pub candidate: DecisionOutcome,
+    /// How often.
+    pub count: u64,
+}
+
+/// Whom and what differences are about, the most frequent first, at most 100 of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct Breakdown {
+    /// From which outcome to which.
+    pub changes: Vec<Change>,
+    /// By principal, deployment or device.
+    pub subjects: Vec<Count>,
+    /// By action or question.
+    pub questions: Vec<Count>,
+}
+
+/// Differences on their way to a [`Breakdown`].
+#[derive(Debug, Default)]
+pub struct Tally {
+    changes: Vec<Change>,
+    subjects: BTreeMap<String, u64>,
+    questions: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts one difference.
+    pub fn add(&mut self, difference: &Difference) {
+        let (decided, candidate) = (difference.decided.outcome, difference.candidate.outcome);
+        match self.changes.iter_mut().find(|known| known.decided == decided && known.candidate == candidate) {
+            Some(known) => known.count += 1,
+            None => self.changes.push(Change { decided, candidate, count: 1 }),
+        }
+        *self.subjects.entry(difference.subject.clone()).or_default() += 1;
+        *self.questions.entry(difference.question.clone()).or_default() += 1;
+    }
+
+    /// The most frequent first; names of the same frequency in their own order.
+    #[must_use]
+    pub fn finish(mut self) -> Breakdown {
+        self.changes.sort_by_key(|change| std::cmp::Reverse(change.count));
+        Breakdown { changes: self.changes, subjects: most(self.subjects), questions: most(self.questions) }
+    }
+}
+
+fn most(counts: BTreeMap<String, u64>) -> Vec<Count> {
+    let mut counts: Vec<Count> = counts.into_iter().map(|(name, count)| Count { name, count }).collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts.truncate(MAX_COUNTED);
+    counts
+}
+
+/// What a revision that looks on has been seen to do since it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShadowRecord {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The revision that looks on.
+    pub candidate: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// What came of it.
+    pub comparison: Comparison,
+    /// Counted with every change of this record, from 1.
+    pub revision: u64,
+    /// When something was counted last.
+    pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(subject: &str, outcome: DecisionOutcome) -> Difference {
+        let finding = |outcome| Finding { outcome, code: "a".to_owned(), message: String::new(), fuel: 1 };
+        Difference {
+            id: DifferenceId(crate::id::Ulid(1)),
+            at: Timestamp::from_millis(0),
+            policy: "rbac".parse().expect("a name"),
+            revision: 2,
+            gate: DecisionGate::Authorization,
+            subject: subject.to_owned(),
+            question: "device:list".to_owned(),
+            decided: finding(DecisionOutcome::Allow),
+            candidate: finding(outcome),
+            input: Any(serde_json::Value::Null),
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_comes_first() {
+        let mut tally = Tally::default();
+        for (subject, outcome) in
+            [("a", DecisionOutcome::Fault), ("b", DecisionOutcome::Deny), ("b", DecisionOutcome::Deny)]
+        {
+            tally.add(&difference(subject, outcome));
+        }
+        let found = tally.finish();
+        let names: Vec<_> = found.subjects.iter().map(|count| (count.name.as_str(), count.count)).collect();
+        assert_eq!(names, [("b", 2), ("a", 1)]);
+        let changes: Vec<_> = found.changes.iter().map(|change| (change.candidate, change.count)).collect();
+        assert_eq!(changes, [(DecisionOutcome::Deny, 2), (DecisionOutcome::Fault, 1)]);
+        assert_eq!(found.questions, [Count { name: "device:list".to_owned(), count: 3 }]);
+    }
+
+    #[test]
+    fn what_is_counted_adds_up() {
+        let one = difference("a", DecisionOutcome::Fault);
+        let mut comparison = Comparison::default();
+        comparison.count(&one.decided, &one.candidate, true);
+        comparison.count(&one.decided, &Finding { fuel: 3, ..one.decided.clone() }, false);
+        let wanted = Comparison {
+            asked: 2, differing: 1, faults: 1, other_fuel: 1, decided_fuel: 2, candidate_fuel: 4, ..Comparison::default()
+        };
+        assert_eq!(comparison, wanted);
+    }
+}

@@ -1,0 +1,203 @@
+//! Owns asking a policy once more what was asked before: the question as it was recorded, with the facts that were
+//! looked up then.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kernex_engine::Run;
+use kernex_model::comparison::Finding;
+use kernex_model::policy::{
+    AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest, Window,
+};
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use serde_json::Value;
+
+use super::ActivePolicy;
+use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
+
+/// A question that can be asked again.
+#[derive(Debug, Clone)]
+pub enum Recorded {
+    /// Whether somebody may do something.
+    Check(Arc<AuthorizationRequest>),
+    /// How a deployment goes on.
+    Judge(Box<Window>, Vec<u8>),
+    /// Whether a person may send a device back.
+    Permit(RollbackRequest),
+}
+
+/// Why a decision cannot be made again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unrepeatable {
+    /// Plans are made of the whole fleet, as it was then.
+    #[error("plans cannot be made again: the devices as they were then are not kept")]
+    Plan,
+    /// The record is not of this program's form.
+    #[error("the recorded question cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// What was decided, as far as two policies are compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// What everybody is told.
+    pub finding: Finding,
+    /// What a rollback policy wants done, which its outcome says without the extent; null of others.
+    pub action: Value,
+}
+
+impl Recorded {
+    /// The question behind a decision.
+    ///
+    /// # Errors
+    /// [`Unrepeatable`].
+    pub fn of(decision: &Decision) -> Result<Self, Unrepeatable> {
+        let unreadable = |error: String| Unrepeatable::Unreadable(error);
+        let input = decision.input.0.clone();
+        match (decision.gate, decision.question.as_str()) {
+            (DecisionGate::Targeting, _) => Err(Unrepeatable::Plan),
+            (DecisionGate::Authorization, _) => {
+                let request = serde_json::from_value(input).map_err(|error| unreadable(error.to_string()))?;
+                Ok(Self::Check(Arc::new(request)))
+            }
+            (DecisionGate::Rollback, "judge") => {
+                let window = serde_json::from_value(input["window"].clone());
+                let window = window.map_err(|error| unreadable(error.to_string()))?;
+                let state = STANDARD.decode(input["state"].as_str().unwrap_or_default());
+                Ok(Self::Judge(Box::new(window), state.map_err(|error| unreadable(error.to_string()))?))
+            }
+            (DecisionGate::Rollback, _) => {
+                let request = serde_json::from_value(input).map_err(|error| unreadable(error.to_string()))?;
+                Ok(Self::Permit(request))
+            }
+        }
+    }
+
+    /// Who or what it is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Check(request) => &request.principal.id,
+            Self::Judge(window, _) => &window.deployment,
+            Self::Permit(request) => &request.device,
+        }
+    }
+
+    /// The action, or the contract's name of the question.
+    #[must_use]
+    pub fn question(&self) -> &str {
+        match self {
+            Self::Check(request) => &request.action,
+            Self::Judge(..) => "judge",
+            Self::Permit(_) => "permit",
+        }
+    }
+
+    /// The question as plugins see it and records have it.
+    #[must_use]
+    pub fn input(&self) -> Value {
+        match self {
+            Self::Check(request) => json(&**request),
+            Self::Judge(window, state) => serde_json::json!({ "window": window, "state": STANDARD.encode(state) }),
+            Self::Permit(request) => json(request),
+        }
+    }
+}
+
+/// The facts that were looked up when a decision was made.
+pub fn facts_of(decision: &Decision) -> Vec<Fact> {
+    serde_json::from_value(decision.facts_read.0.clone()).unwrap_or_default()
+}
+
+impl Told {
+    /// What a decision says.
+    #[must_use]
+    pub fn of(decision: &Decision) -> Self {
+        let Decision { outcome, code, message, fuel, .. } = decision;
+        let finding = Finding { outcome: *outcome, code: code.clone(), message: message.clone(), fuel: *fuel };
+        let judged = decision.output.as_ref().filter(|_| decision.question == "judge");
+        Self { finding, action: judged.map_or(Value::Null, |output| output.0["action"].clone()) }
+    }
+
+    /// Whether something else would have happened.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> bool {
+        self.finding.outcome != other.finding.outcome || self.action != other.action
+    }
+
+    fn new(outcome: DecisionOutcome, reason: Reason, fuel: u64) -> Self {
+        let Reason { code, message } = reason;
+        Self { finding: Finding { outcome, code, message, fuel }, action: Value::Null }
+    }
+}
+
+/// What a verdict on a person's wish to go back is recorded as.
+pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason) {
+    match answer {
+        Permission::Permitted => {
+            (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))
+        }
+        Permission::Refused(reason) => (DecisionOutcome::Deny, reason.clone()),
+    }
+}
+
+/// What an answer to a check is recorded as.
+pub(in crate::app) fn checked(answer: &AuthorizationDecision) -> (DecisionOutcome, Reason) {
+    match answer {
+        AuthorizationDecision::Allow => {
+            (DecisionOutcome::Allow, Reason::new("allowed", "a role of the caller grants the action"))
+        }
+        AuthorizationDecision::Deny(reason) => (DecisionOutcome::Deny, reason.clone()),
+    }
+}
+
+impl ActivePolicy {
+    /// Asks a recorded question. It is no decision: nothing is recorded, and no failure counts.
+    #[must_use]
+    pub fn again(&self, recorded: &Recorded, facts: &[Fact]) -> Told {
+        match recorded {
+            Recorded::Check(request) => {
+                let run = self.engine.check(std::slice::from_ref(&**request), facts);
+                told("authorization", run, |answers| match answers.first() {
+                    Some(answer) => checked(answer),
+                    None => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, "the policy gave no answer")),
+                })
+            }
+            Recorded::Judge(window, state) => {
+                let run = self.engine.judge(window, state, facts);
+                let action = run.outcome.as_ref().ok().map(|outcome: &RollbackOutcome| json(&outcome.action));
+                let judged = |outcome: &RollbackOutcome| (outcome.action.into(), outcome.reason.clone());
+                Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
+            }
+            Recorded::Permit(request) => told("rollback", self.engine.permit(request, facts), permitted),
+        }
+    }
+}
+
+fn told<T>(gate: &str, run: Run<T>, read: impl FnOnce(&T) -> (DecisionOutcome, Reason)) -> Told {
+    let (outcome, reason) = match &run.outcome {
+        Ok(answer) => read(answer),
+        Err(fault) => (DecisionOutcome::Fault, fault_reason(gate, fault)),
+    };
+    Told::new(outcome, reason, run.fuel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(outcome: DecisionOutcome, action: Value, fuel: u64) -> Told {
+        Told { action, ..Told::new(outcome, Reason::new("a", "b"), fuel) }
+    }
+
+    #[test]
+    fn what_would_happen_is_compared_and_not_how_it_is_said() {
+        let back = |extent: &str| told(DecisionOutcome::RollBack, serde_json::json!({ "roll_back": extent }), 1);
+        assert!(back("fleet").differs(&back("failed")));
+        assert!(!back("fleet").differs(&back("fleet")));
+        let allow = told(DecisionOutcome::Allow, Value::Null, 1);
+        assert!(!allow.differs(&told(DecisionOutcome::Allow, Value::Null, 9)), "fuel is no difference");
+        assert!(allow.differs(&told(DecisionOutcome::Fault, Value::Null, 1)));
+    }
+}

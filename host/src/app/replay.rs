@@ -1,0 +1,307 @@
+//! Owns replays: a revision is asked what was decided in a period, and what it would have decided otherwise is told.
+
+use std::sync::Arc;
+
+use kernex_model::action::Action;
+use kernex_model::comparison::{Breakdown, Comparison, Difference, Finding, Tally};
+use kernex_model::document::PolicyRevision;
+use kernex_model::id::{DecisionId, DifferenceId, OperationId};
+use kernex_model::name::PolicyName;
+use kernex_model::operation::{Failure, Operation, OperationState, Replay};
+use kernex_model::record::Decision;
+use kernex_model::time::Timestamp;
+use kernex_store::{CommitError, Page};
+use poem_openapi::Object;
+use poem_openapi::types::Any;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::policies::ActivePolicy;
+use super::policies::again::{Recorded, Told, facts_of};
+use super::{App, AppError, Caller, Context};
+
+/// Replays that run at once in one process.
+pub const MAX_AT_ONCE: usize = 2;
+/// Differences that a replay shows.
+const MAX_SHOWN: usize = 100;
+/// Operations and revisions that are looked through at once.
+const PAGE: u16 = 100;
+/// Decisions that are read and asked together.
+const CHUNK: usize = 1_000;
+/// Milliseconds between two writes of how far a replay has come.
+const PROGRESS_MS: i64 = 1_000;
+/// Milliseconds without a word after which nobody works on a replay any more.
+const ABANDONED_MS: i64 = 60_000;
+const WHOLE_PERCENT: u64 = 100;
+
+/// What is to be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayRequest {
+    /// The revision that is asked.
+    pub revision: u64,
+    /// Decisions from this moment on.
+    pub from: Timestamp,
+    /// Decisions before this moment.
+    pub to: Timestamp,
+    /// The share of decisions that is asked again, in percent.
+    pub sample_percent: u8,
+}
+
+/// A decision, made once more.
+#[derive(Debug, Clone, PartialEq, Object)]
+pub struct Explanation {
+    /// The decision as it was recorded.
+    pub decision: Decision,
+    /// What the same plugin with the same settings says to the same question now; absent where it cannot be asked.
+    pub again: Option<Finding>,
+    /// Whether it is the same: outcome, reason and fuel.
+    pub same: bool,
+    /// Why it cannot be asked again.
+    pub unrepeatable: Option<String>,
+}
+
+/// What one chunk of decisions came to.
+#[derive(Default)]
+struct Chunk {
+    comparison: Comparison,
+    differences: Vec<Difference>,
+}
+
+impl App {
+    /// Begins to ask a revision what was decided in a period; [`App::get_operation`] tells how far it has come.
+    ///
+    /// # Errors
+    /// Denied, not found, invalid; a conflict where too many replays run already.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn replay_policy(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &PolicyName,
+        request: ReplayRequest,
+    ) -> Result<Operation, AppError> {
+        let grant =
+            self.gatekeeper.authorize(caller, Action::PolicyReplay, "policy", Some(name.to_string()), Vec::new())?;
+        self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
+        if request.from >= request.to {
+            return Err(AppError::field("empty-period", "/to", "a period ends after it begins"));
+        }
+        let found = self.store.policy_revision(name, request.revision).await?;
+        let found = found
+            .ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
+        let busy = |_| AppError::conflict("too-many-replays", format!("{MAX_AT_ONCE} replays run already; try again"));
+        let permit = self.replays.clone().try_acquire_owned().map_err(busy)?;
+        let candidate = Arc::new(self.prepared(found).await?);
+        let operation = self.begun(caller, name, request);
+        let mut changes = grant.changes(Some(serde_json::json!({ "operation": operation.id, "revision": request.revision })));
+        changes.create(&operation);
+        self.store.commit(changes).await?;
+        let (app, begun) = (self.clone(), operation.clone());
+        tokio::spawn(async move { app.replay(candidate, begun, permit).await });
+        Ok(operation)
+    }
+
+    fn begun(&self, caller: &Caller, name: &PolicyName, request: ReplayRequest) -> Operation {
+        let ReplayRequest { revision, from, to, sample_percent } = request;
+        let now = self.context.now();
+        Operation {
+            id: OperationId(self.context.ulid()),
+            state: OperationState::Running,
+            replay: Replay {
+                policy: name.clone(),
+                revision,
+                from,
+                to,
+                sample_percent,
+                comparison: Comparison::default(),
+                breakdown: Breakdown::default(),
+                differences: Vec::new(),
+            },
+            failure: None,
+            created_by: caller.principal,
+            created_at: now,
+            revision: 1,
+            updated_at: now,
+        }
+    }
+
+    async fn replay(&self, candidate: Arc<ActivePolicy>, mut operation: Operation, permit: OwnedSemaphorePermit) {
+        let ended = self.replay_all(&candidate, &mut operation).await;
+        drop(permit);
+        match ended {
+            Ok(()) => operation.state = OperationState::Succeeded,
+            Err(error) => {
+                tracing::warn!(operation = %operation.id, error = ?error, "a replay failed");
+                operation.state = OperationState::Failed;
+                operation.failure = Some(Failure { code: "failed".to_owned(), detail: error.to_string() });
+            }
+        }
+        if let Err(error) = self.write_progress(&mut operation).await {
+            tracing::warn!(operation = %operation.id, error = ?error, "how a replay ended could not be written");
+        }
+    }
+
+    /// Reads and asks at the same time: while one chunk is asked, the next one is read.
+    async fn replay_all(&self, candidate: &Arc<ActivePolicy>, operation: &mut Operation) -> Result<(), AppError> {
+        let (policy, period) = (operation.replay.policy.clone(), (operation.replay.from, operation.replay.to));
+        let percent = operation.replay.sample_percent;
+        let mut tally = Tally::default();
+        let mut asked: Option<JoinHandle<Chunk>> = None;
+        let mut after: Option<String> = None;
+        loop {
+            let (decisions, end) = self.store.decisions_between(&policy, period, after.as_deref(), CHUNK).await?;
+            let (candidate, context) = (candidate.clone(), self.context.clone());
+            let next = tokio::task::spawn_blocking(move || ask(&candidate, decisions, percent, &context));
+            if let Some(before) = asked.replace(next) {
+                take(&mut operation.replay, &mut tally, before).await?;
+            }
+            if end.is_none() {
+                break;
+            }
+            after = end;
+            if self.context.now().since(operation.updated_at) >= PROGRESS_MS {
+                self.write_progress(operation).await?;
+            }
+        }
+        if let Some(last) = asked {
+            take(&mut operation.replay, &mut tally, last).await?;
+        }
+        operation.replay.breakdown = tally.finish();
+        Ok(())
+    }
+
+    async fn write_progress(&self, operation: &mut Operation) -> Result<(), AppError> {
+        operation.updated_at = self.context.now();
+        self.store.advance_operation(operation).await?;
+        operation.revision += 1;
+        Ok(())
+    }
+
+    /// How far an operation has come.
+    ///
+    /// # Errors
+    /// Denied or not found.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn get_operation(&self, caller: &Caller, id: OperationId) -> Result<Operation, AppError> {
+        self.gatekeeper.authorize(caller, Action::OperationRead, "operation", Some(id.to_string()), Vec::new())?;
+        self.store.operation(id).await?.ok_or(AppError::NotFound("operation"))
+    }
+
+    /// Says of operations that a process left behind when it was killed that they failed.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn fail_abandoned_operations(&self) -> Result<(), AppError> {
+        // Those that run are among the newest: few run at once.
+        for mut operation in self.store.list_operations(&Page::first(PAGE)).await?.items {
+            let silent = self.context.now().since(operation.updated_at);
+            if operation.state != OperationState::Running || silent < ABANDONED_MS {
+                continue;
+            }
+            operation.state = OperationState::Failed;
+            let detail = "the server stopped before it came to its end; begin it again".to_owned();
+            operation.failure = Some(Failure { code: "interrupted".to_owned(), detail });
+            match self.write_progress(&mut operation).await {
+                Ok(()) | Err(AppError::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a decision once more, by the plugin and settings that made it.
+    ///
+    /// # Errors
+    /// Denied or not found; a conflict where the revision that made it is gone.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn explain_decision(&self, caller: &Caller, id: DecisionId) -> Result<Explanation, AppError> {
+        let decision = self.get_decision(caller, id).await?;
+        let recorded = match Recorded::of(&decision) {
+            Ok(recorded) => recorded,
+            Err(why) => {
+                let unrepeatable = Some(why.to_string());
+                return Ok(Explanation { decision, again: None, same: false, unrepeatable });
+            }
+        };
+        let revision = self.revision_that_made(&decision).await?;
+        let policy = self.prepared(revision).await?;
+        let (facts, told) = (facts_of(&decision), Told::of(&decision));
+        let again = tokio::task::spawn_blocking(move || policy.again(&recorded, &facts)).await;
+        let again = again.map_err(|error| AppError::Internal(error.to_string()))?;
+        Ok(Explanation { decision, same: again == told, again: Some(again.finding), unrepeatable: None })
+    }
+
+    async fn revision_that_made(&self, decision: &Decision) -> Result<PolicyRevision, AppError> {
+        let mut page = Some(Page::first(PAGE));
+        while let Some(wanted) = page.take() {
+            let listed = self.store.list_policy_revisions(&decision.policy, &wanted).await?;
+            let made = |revision: &PolicyRevision| {
+                revision.plugin_digest == decision.plugin_digest && revision.settings_digest == decision.settings_digest
+            };
+            if let Some(found) = listed.items.into_iter().find(made) {
+                return Ok(found);
+            }
+            page = listed.next.map(|after| Page { limit: PAGE, after: Some(after) });
+        }
+        Err(AppError::conflict("revision-gone", "the revision that made the decision is not there any more"))
+    }
+}
+
+/// Adds what a chunk came to.
+async fn take(replay: &mut Replay, tally: &mut Tally, chunk: JoinHandle<Chunk>) -> Result<(), AppError> {
+    let chunk = chunk.await.map_err(|error| AppError::Internal(error.to_string()))?;
+    replay.comparison.add(&chunk.comparison);
+    for difference in chunk.differences {
+        tally.add(&difference);
+        if replay.differences.len() < MAX_SHOWN {
+            replay.differences.push(difference);
+        }
+    }
+    Ok(())
+}
+
+/// Asks what was decided again, away from the async threads.
+fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, percent: u8, context: &Context) -> Chunk {
+    let mut chunk = Chunk::default();
+    for decision in decisions.into_iter().filter(|decision| sampled(decision, percent)) {
+        let Ok(recorded) = Recorded::of(&decision) else {
+            chunk.comparison.unrepeatable += 1;
+            continue;
+        };
+        let (told, again) = (Told::of(&decision), candidate.again(&recorded, &facts_of(&decision)));
+        let differs = told.differs(&again);
+        chunk.comparison.count(&told.finding, &again.finding, differs);
+        if differs {
+            chunk.differences.push(difference(candidate, decision, &recorded, (told, again), context));
+        }
+    }
+    chunk
+}
+
+/// The same decisions every time, whoever replays them.
+fn sampled(decision: &Decision, percent: u8) -> bool {
+    // The last bits of an identifier are random.
+    u64::try_from(decision.id.0.0 & u128::from(u32::MAX)).unwrap_or_default() % WHOLE_PERCENT < u64::from(percent)
+}
+
+fn difference(
+    candidate: &ActivePolicy,
+    decision: Decision,
+    recorded: &Recorded,
+    (told, again): (Told, Told),
+    context: &Context,
+) -> Difference {
+    let revision = &candidate.revision;
+    Difference {
+        id: DifferenceId(context.ulid()),
+        at: decision.at,
+        policy: revision.name.clone(),
+        revision: revision.revision,
+        gate: revision.gate,
+        subject: recorded.subject().to_owned(),
+        question: recorded.question().to_owned(),
+        decided: told.finding,
+        candidate: again.finding,
+        input: Any(decision.input.0),
+        request_id: decision.request_id,
+    }
+}
