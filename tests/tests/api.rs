@@ -10,6 +10,7 @@ mod api {
     mod bundles;
     mod clients;
     mod commands;
+    mod comparisons;
     mod device_edit;
     mod device_list;
     mod doctor;

@@ -24,7 +24,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kernex decision list --gate rollback --subject dep_…
   kernex decision list --gate authorization --output json
-  kernex decision show dec_…";
+  kernex decision show dec_…
+  kernex decision explain dec_…";
 
 /// What the policies of a server decided.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,13 @@ pub(crate) enum Command {
     List(List),
     /// Show one decision in full: what was asked, what was read, what came out
     Show {
+        #[command(flatten)]
+        server: Server,
+        /// The decision (dec_…)
+        decision: DecisionId,
+    },
+    /// Make one decision again, by the plugin and settings that made it
+    Explain {
         #[command(flatten)]
         server: Server,
         /// The decision (dec_…)
@@ -70,12 +78,19 @@ impl Command {
             Self::List(list) => list.run().await,
             Self::Show { server, decision } => {
                 let path = format!("/api/v1/decisions/{decision}");
-                let shown: serde_json::Value = server.operator().await?.get(&path).await?;
-                println!("{}", serde_json::to_string_pretty(&shown).map_err(CliError::failed)?);
-                Ok(())
+                print(&server.operator().await?.get(&path).await?)
+            }
+            Self::Explain { server, decision } => {
+                let path = format!("/api/v1/decisions/{decision}/explain");
+                print(&server.operator().await?.post(&path, &serde_json::json!({})).await?)
             }
         }
     }
+}
+
+fn print(shown: &serde_json::Value) -> Result<(), CliError> {
+    println!("{}", serde_json::to_string_pretty(shown).map_err(CliError::failed)?);
+    Ok(())
 }
 
 impl List {

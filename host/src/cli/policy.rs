@@ -1,6 +1,8 @@
 //! Owns `policy`: writes, activates and takes back policies of a server, and the way back in when none lets anybody in,
 //! which is never over HTTP.
 
+mod trying;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -41,6 +43,10 @@ Examples:
   kernex policy revisions rbac --limit 5
   kernex policy activate freeze 1
   kernex policy rollback freeze
+  kernex policy shadow rbac 2 --sample-percent 10
+  kernex policy seen rbac
+  kernex policy differences rbac --limit 20
+  kernex policy replay rbac 2 --days 7
   kernex policy restore --data-dir /var/lib/kernex";
 
 /// Policies: those on a server, and the way back in on this machine.
@@ -56,6 +62,14 @@ pub(crate) enum Policy {
     Activate(Activate),
     /// Let the revision decide again that decided before; where there was none the policy decides no more
     Rollback(Rollback),
+    /// Let a revision look on: it is asked beside the one that decides, and only compared with it
+    Shadow(trying::Shadow),
+    /// Show what the revision that looks on was seen to do
+    Seen(trying::Seen),
+    /// List what the revision that looks on would have decided otherwise, the newest first
+    Differences(trying::Differences),
+    /// Ask a revision what the policy decided in the last days, and show what would differ
+    Replay(trying::Replay),
     /// Make the bundled authorization policy the active one again, on this machine while the server is stopped
     Restore,
 }
@@ -120,6 +134,10 @@ impl Policy {
                 print_standing(&server.operator().await?.post(&path, &json!({})).await?);
                 Ok(())
             }
+            Self::Shadow(shadow) => shadow.run().await,
+            Self::Seen(seen) => seen.run().await,
+            Self::Differences(differences) => differences.run().await,
+            Self::Replay(replay) => replay.run().await,
             Self::Restore => restore(global).await,
         }
     }

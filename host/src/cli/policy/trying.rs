@@ -1,0 +1,155 @@
+//! Owns the commands that try a revision out before it decides: looking on, and replays.
+
+use std::time::Duration;
+
+use kernex_model::name::PolicyName;
+use serde_json::{Value, json};
+
+use super::print_standing;
+use crate::cli::CliError;
+use crate::cli::listing::{Column, Listing, one_line};
+use crate::cli::operator::Server;
+
+const COLUMNS: [Column; 7] = [
+    ("at", "/at"),
+    ("subject", "/subject"),
+    ("question", "/question"),
+    ("decided", "/decided/outcome"),
+    ("candidate", "/candidate/outcome"),
+    ("why", "/candidate/message"),
+    ("code", "/candidate/code"),
+];
+/// Pause between two looks at a replay.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Names of a breakdown that are printed.
+const SHOWN: usize = 10;
+
+/// Let a revision look on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shadow {
+    #[command(flatten)]
+    server: Server,
+    /// The policy
+    name: PolicyName,
+    /// Its revision; none looks on any more where it is left out
+    revision: Option<u64>,
+    /// The share of questions that it is asked, in percent
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    sample_percent: u8,
+}
+
+/// Show what was seen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Seen {
+    #[command(flatten)]
+    server: Server,
+    /// The policy
+    name: PolicyName,
+}
+
+/// List differences.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Differences {
+    /// The policy
+    name: PolicyName,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+/// Replay what was decided.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    server: Server,
+    /// The policy
+    name: PolicyName,
+    /// The revision that is asked
+    revision: u64,
+    /// How many days back
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3_650))]
+    days: u16,
+    /// The share of decisions that is asked again, in percent
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    sample_percent: u8,
+}
+
+impl Shadow {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let path = format!("/api/v1/policies/{}/shadow", self.name);
+        let body = json!({ "revision": self.revision, "sample_percent": self.sample_percent });
+        let policy: Value = self.server.operator().await?.post(&path, &body).await?;
+        print_standing(&policy);
+        match policy["shadow"].as_u64() {
+            Some(revision) => println!("{} revision {revision} looks on", self.name),
+            None => println!("{}: no revision looks on", self.name),
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let path = format!("/api/v1/policies/{}/shadow", self.name);
+        let shadow: Value = self.server.operator().await?.get(&path).await?;
+        println!("{} revision {} looks on since {}", self.name, shadow["revision"], one_line(text(&shadow["since"])));
+        print_comparison(&shadow["comparison"], &shadow["breakdown"]);
+        Ok(())
+    }
+}
+
+impl Differences {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        self.listing.print(&format!("/api/v1/policies/{}/differences", self.name), &[], &COLUMNS).await
+    }
+}
+
+impl Replay {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let operator = self.server.operator().await?;
+        let to = chrono::Utc::now();
+        let from = to - chrono::Duration::days(i64::from(self.days));
+        let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let body = json!({
+            "revision": self.revision, "from": time(from), "to": time(to), "sample_percent": self.sample_percent,
+        });
+        let mut operation: Value = operator.post(&format!("/api/v1/policies/{}/replay", self.name), &body).await?;
+        let path = format!("/api/v1/operations/{}", text(&operation["id"]));
+        while operation["state"] == "running" {
+            tokio::time::sleep(PAUSE).await;
+            operation = operator.get(&path).await?;
+        }
+        if operation["state"] != "succeeded" {
+            return Err(CliError::Failed(format!("the replay failed: {}", one_line(text(&operation["failure"]["detail"])))));
+        }
+        let replay = &operation["replay"];
+        println!("{} revision {} on what was decided since {}", self.name, self.revision, one_line(text(&replay["from"])));
+        print_comparison(&replay["comparison"], &replay["breakdown"]);
+        Ok(())
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn print_comparison(comparison: &Value, breakdown: &Value) {
+    let count = |name: &str| comparison[name].as_u64().unwrap_or_default();
+    println!("asked      {}", count("asked"));
+    println!("differing  {}", count("differing"));
+    for change in breakdown["changes"].as_array().into_iter().flatten() {
+        let (decided, candidate) = (text(&change["decided"]), text(&change["candidate"]));
+        println!("           {} that were {decided} would be {candidate}", change["count"]);
+    }
+    for (what, name) in [("by whom", "subjects"), ("of what", "questions")] {
+        for (at, count) in breakdown[name].as_array().into_iter().flatten().take(SHOWN).enumerate() {
+            let heading = if at == 0 { what } else { "" };
+            println!("{heading:<10} {:>6}  {}", count["count"].as_u64().unwrap_or_default(), one_line(text(&count["name"])));
+        }
+    }
+    for (name, heading) in [("faults", "failed"), ("missed", "missed"), ("unrepeatable", "not asked")] {
+        if count(name) > 0 {
+            println!("{heading:<10} {}", count(name));
+        }
+    }
+    println!("fuel       {} decided, {} candidate", count("decided_fuel"), count("candidate_fuel"));
+}

@@ -1,0 +1,210 @@
+//! Trying a revision out before it decides: looking on at live traffic, and replays of what was decided.
+
+use kernex_tests::harness::{Answer, Client, TestServer, eventually, run};
+use serde_json::{Value, json};
+
+/// A revision of the authorization policy in which viewers may not list devices.
+async fn stricter(server: &TestServer) -> u64 {
+    let mut settings = server.settings_of("rbac").await;
+    let grants = settings["roles"]["viewer"]["grants"].as_array_mut().expect("grants");
+    grants.retain(|grant| grant != "device:list");
+    server.revision("rbac", "rbac", "authorization", settings).await
+}
+
+/// What is told of the revision that looks on, once it was asked so often.
+async fn seen(admin: &Client, policy: &str, asked: u64) -> Answer {
+    eventually("it was asked", async || {
+        let shadow = admin.get(&format!("/policies/{policy}/shadow")).await.expect(200);
+        (shadow["comparison"]["asked"].as_u64() >= Some(asked)).then_some(shadow)
+    })
+    .await
+}
+
+#[test]
+fn a_revision_that_looks_on_is_compared_and_decides_nothing() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let viewer = server.account(&["viewer"]).await;
+        let revision = stricter(&server).await;
+        let policy = admin.post("/policies/rbac/shadow").json(json!({"revision": revision})).await.expect(200);
+        assert_eq!((&policy["shadow"], &policy["active"]["revision"]), (&json!(revision), &json!(1)));
+        for _ in 0..5 {
+            viewer.client.get("/devices").await.expect(200);
+            viewer.client.get("/bundles").await.expect(200);
+        }
+        let shadow = eventually("all differences", async || {
+            let shadow = seen(&admin, "rbac", 10).await;
+            (shadow["comparison"]["differing"] == 5).then_some(shadow)
+        })
+        .await;
+        assert_eq!((&shadow["comparison"]["faults"], &shadow["comparison"]["missed"]), (&json!(0), &json!(0)));
+        assert_eq!(shadow["breakdown"]["subjects"], json!([{"name": viewer.id, "count": 5}]));
+        assert_eq!(shadow["breakdown"]["questions"], json!([{"name": "device:list", "count": 5}]));
+        assert_eq!(shadow["breakdown"]["changes"], json!([{"decided": "allow", "candidate": "deny", "count": 5}]));
+
+        let listed = admin.get("/policies/rbac/differences").query("limit", 3).await.expect(200);
+        assert_eq!(listed.items().len(), 3, "{listed}");
+        let first = &listed.items()[0];
+        assert_eq!((&first["candidate"]["outcome"], &first["question"]), (&json!("deny"), &json!("device:list")));
+        assert_eq!((&first["decided"]["code"], &first["subject"]), (&json!("allowed"), &json!(viewer.id)));
+        assert_eq!(first["input"]["principal"]["id"], viewer.id);
+        let text = admin.root(reqwest::Method::GET, "/metrics").await.expect(200);
+        let text = String::from_utf8(text.body).expect("text");
+        let counted = |line: &&str| {
+            line.starts_with("kernex_shadow_questions_total") && line.contains("differing") && line.ends_with(" 5")
+        };
+        assert!(text.lines().any(|line| counted(&line)), "{text}");
+
+        // What decides looks on no more, and what it was seen to do can still be read.
+        let active = server.activate("rbac", revision).await;
+        assert_eq!(active["shadow"], Value::Null);
+        viewer.client.get("/devices").await.expect(403);
+        admin.get("/policies/rbac/shadow").await.problem(404, "not-found");
+        let before = admin.get("/policies/rbac/shadow").query("revision", revision).await.expect(200);
+        assert_eq!(before["comparison"]["differing"], 5);
+    });
+}
+
+#[test]
+fn a_share_of_the_questions_is_a_share() {
+    run(async {
+        let server = TestServer::start().await;
+        let (admin, viewer) = (server.admin().await, server.user("viewer").await);
+        let revision = stricter(&server).await;
+        let body = json!({"revision": revision, "sample_percent": 25});
+        admin.post("/policies/rbac/shadow").json(body).await.expect(200);
+        for _ in 0..40 {
+            viewer.get("/devices").await.expect(200);
+        }
+        // Looking is asked about, too: the admin's own calls are among them.
+        let shadow = seen(&admin, "rbac", 10).await;
+        let asked = shadow["comparison"]["asked"].as_u64().expect("a number");
+        assert!((10..20).contains(&asked), "{shadow}");
+    });
+}
+
+#[test]
+fn what_cannot_look_on_is_refused() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let shadow = |policy: &str, revision: u64| {
+            admin.post(&format!("/policies/{policy}/shadow")).json(json!({"revision": revision}))
+        };
+        shadow("rings", 1).await.problem(400, "cannot-look-on");
+        shadow("rbac", 1).await.problem(400, "already-active");
+        shadow("rbac", 9).await.problem(400, "unknown-revision");
+        shadow("nobody", 1).await.problem(404, "not-found");
+        admin.get("/policies/rbac/shadow").await.problem(404, "not-found");
+    });
+}
+
+/// Everything that was decided until now.
+fn everything(revision: u64) -> Value {
+    json!({"revision": revision, "from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"})
+}
+
+async fn replayed(admin: &Client, policy: &str, body: Value) -> Answer {
+    let begun = admin.post(&format!("/policies/{policy}/replay")).json(body).await.expect(202);
+    let path = begun.header("location").expect("a location").to_owned();
+    let ended = eventually("the replay's end", async || {
+        let operation = admin.get(&path).await.expect(200);
+        (operation["state"] != "running").then_some(operation)
+    })
+    .await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    ended
+}
+
+/// Waits until the log's buffer has been written.
+async fn written(admin: &Client, denied: &Answer) -> Answer {
+    let id = denied["decision"].as_str().expect("a decision").to_owned();
+    eventually("the decision is written", async || {
+        let found = admin.get(&format!("/decisions/{id}")).await;
+        (found.status == 200).then_some(found)
+    })
+    .await
+}
+
+#[test]
+fn the_unchanged_revision_decides_the_same_with_the_same_fuel() {
+    run(async {
+        let server = TestServer::start().await;
+        let (admin, viewer) = (server.admin().await, server.user("viewer").await);
+        for _ in 0..20 {
+            server.device().await;
+        }
+        let denied = viewer.post("/deployments/preview").json(json!({"name": "a", "selector": "*", "config": {}})).await;
+        let decision = written(&admin, &denied.expect(403)).await;
+        let ended = replayed(&admin, "rbac", everything(1)).await;
+        let comparison = &ended["replay"]["comparison"];
+        assert!(comparison["asked"].as_u64() > Some(40), "{ended}");
+        for nothing in ["differing", "other_fuel", "faults", "unrepeatable"] {
+            assert_eq!(comparison[nothing], 0, "{nothing}: {ended}");
+        }
+        assert_eq!(comparison["decided_fuel"], comparison["candidate_fuel"]);
+
+        let explained = admin.post(&format!("/decisions/{}/explain", decision.id())).await.expect(200);
+        assert_eq!((&explained["same"], &explained["decision"]), (&json!(true), decision.json()), "{explained}");
+        assert_eq!(explained["again"]["fuel"], decision["fuel"]);
+    });
+}
+
+#[test]
+fn a_replay_tells_whom_a_change_would_have_met() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let operator = server.account(&["operator"]).await;
+        for _ in 0..3 {
+            let key = kernex_tests::harness::DeviceKey::ed25519();
+            let body = json!({"public_key": key.public_pem()});
+            operator.client.post("/devices/preauthorize").json(body).await.expect(201);
+        }
+        let mut settings = server.settings_of("rbac").await;
+        settings["roles"]["operator"]["grants"] = json!(["device:list"]);
+        let revision = server.revision("rbac", "rbac", "authorization", settings).await;
+        let ended = replayed(&admin, "rbac", everything(revision)).await;
+        let replay = &ended["replay"];
+        assert_eq!(replay["comparison"]["differing"], 3, "{ended}");
+        assert_eq!(replay["breakdown"]["subjects"], json!([{"name": operator.id, "count": 3}]));
+        assert_eq!(replay["breakdown"]["questions"], json!([{"name": "device:preauthorize", "count": 3}]));
+        assert_eq!(replay["differences"].as_array().map(Vec::len), Some(3));
+        // Nothing of it was done.
+        assert_eq!(admin.get("/policies/rbac").await.expect(200)["active"]["revision"], 1);
+
+        let none = json!({"revision": revision, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
+        assert_eq!(replayed(&admin, "rbac", none).await["replay"]["comparison"]["asked"], 0);
+        let backwards = json!({"revision": 1, "from": "2021-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"});
+        admin.post("/policies/rbac/replay").json(backwards).await.problem(400, "empty-period");
+    });
+}
+
+#[test]
+fn verdicts_on_deployments_are_replayed_too() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let device = server.device().await;
+        let bundle = server.bundle("os", "1.0.0", b"content").await;
+        let body = json!({"name": "a", "bundle_id": bundle, "selector": "*", "plan": {"soak_s": 0}});
+        let deployment = admin.post("/deployments").json(body).await.expect(201).id();
+        let command = eventually("a command", async || device.command().await).await;
+        device.report(&command, "failed").await;
+        let judged = eventually("a verdict", async || {
+            let call = admin.get("/decisions").query("gate", "rollback").query("subject", &deployment);
+            let found = call.await.expect(200);
+            (!found.items().is_empty()).then_some(found)
+        })
+        .await;
+        let ended = replayed(&admin, "guardian", everything(1)).await;
+        let asked = ended["replay"]["comparison"]["asked"].as_u64().expect("a number");
+        assert!(asked >= u64::try_from(judged.items().len()).expect("a few"), "{ended}");
+        assert_eq!((&ended["replay"]["comparison"]["differing"], &ended["replay"]["comparison"]["other_fuel"]), (&json!(0), &json!(0)));
+
+        let plans = admin.get("/decisions").query("gate", "targeting").await.expect(200).all("id");
+        let explained = admin.post(&format!("/decisions/{}/explain", plans[0])).await.expect(200);
+        assert!(explained["again"].is_null() && explained["unrepeatable"].is_string(), "{explained}");
+    });
+}
