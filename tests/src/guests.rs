@@ -9,6 +9,9 @@ use kernex_model::policy::Gate;
 /// A plugin for every gate that does wrong on request: `{"configure": "...", "decide": "..."}`.
 pub const MISBEHAVING: &[u8] = include_bytes!(env!("KERNEX_GUEST_MISBEHAVING"));
 
+/// A plugin for every gate, written against the contract 1.0.0 alone.
+pub const RELEASED: &[u8] = include_bytes!(env!("KERNEX_RELEASED_1_0_0"));
+
 /// The one engine of the test process.
 pub fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> =

@@ -4,6 +4,7 @@
 mod engine {
     mod bundled;
     mod compiling;
+    mod contract;
     mod determinism;
     mod faults;
     mod loading;

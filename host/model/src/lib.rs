@@ -25,6 +25,7 @@ pub mod principal;
 pub mod record;
 pub mod report;
 pub mod selector;
+pub mod signature;
 pub mod time;
 pub mod user;
 pub mod wave;

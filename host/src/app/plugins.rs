@@ -11,7 +11,7 @@ use kernex_store::{Changes, CommitError, MAX_PLUGINS};
 
 use super::policies;
 use super::policies::settings::check_schema;
-use super::policies::signature::{PublicKey, Signature, SignatureError};
+use kernex_model::signature::{PublicKey, Signature, SignatureError};
 use super::{App, AppError, Caller};
 
 /// Whose plugins are taken.

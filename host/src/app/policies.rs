@@ -7,7 +7,6 @@ pub mod lifecycle;
 pub mod looking_on;
 mod restore;
 pub mod settings;
-pub mod signature;
 pub mod written;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::app::policies::signature::PublicKey;
+use kernex_model::signature::PublicKey;
 
 /// `plugins.*`
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Uploading plugins: whose are taken, what is told of them, and what is refused.
 
 use ed25519_dalek::SigningKey;
-use kernex::app::policies::signature::{PublicKey, Signature};
+use kernex_model::signature::{PublicKey, Signature};
 use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Call, TestServer, run};
 use serde_json::json;

@@ -12,7 +12,7 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use super::file::read;
-use crate::app::policies::signature::{PublicKey, Signature};
+use kernex_model::signature::{PublicKey, Signature};
 use crate::cli::CliError;
 use crate::cli::credentials::PRIVATE_FILE_MODE;
 
