@@ -40,12 +40,13 @@ bench:
 	cargo build --workspace --locked $(OPTIMISED)
 	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench classify --bench decision --bench heartbeat --bench scale
 
-# What is checked in and made by the program: the document, for those who generate clients, and the book's chapter on
-# settings. Tests say when one has fallen behind.
+# What is checked in and made by the program: the document, for those who generate clients, and the book's chapters on
+# settings and policies. Tests say when one has fallen behind.
 openapi: setup
 	cargo build --workspace --locked
 	$(CARGO_TARGET_DIR)/debug/kernex openapi >docs/openapi.json
 	$(CARGO_TARGET_DIR)/debug/kernex config reference >docs/src/settings.md
+	$(CARGO_TARGET_DIR)/debug/kernex plugin reference >docs/src/policy-reference.md
 
 # Installs what is missing: the compiler and target of rust-toolchain.toml, a C++ compiler, libclang.
 setup:

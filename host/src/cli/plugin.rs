@@ -13,6 +13,7 @@ mod keys;
 mod new;
 mod probes;
 mod push;
+mod reference;
 mod removal;
 mod report;
 mod test;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Keygen(keys::Keygen),
     /// Bring a component to a server
     Push(push::Push),
+    /// Print the book's chapter on policies: the contract, and the bundled plugins with their settings
+    Reference(reference::Reference),
     /// List the plugins of a server
     List(Listing),
 }
@@ -72,6 +75,7 @@ impl Command {
             Self::Inspect(inspect) => inspect.run(),
             Self::Sign(sign) => sign.run(),
             Self::Keygen(keygen) => keygen.run(),
+            Self::Reference(reference) => reference.run(),
             Self::Push(push) => push.run().await,
             Self::List(listing) => listing.print("/api/v1/plugins", &[], &push::COLUMNS).await,
         }
