@@ -38,7 +38,7 @@ OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests,--conf
 bench:
 	@.ci/setup wrk venv rotel
 	cargo build --workspace --locked $(OPTIMISED)
-	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench classify --bench decision --bench heartbeat --bench scale
+	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench classify --bench decision --bench heartbeat --bench policies --bench scale
 
 # What is checked in and made by the program: the document, for those who generate clients, and the book's chapters on
 # settings and policies. Tests say when one has fallen behind.

@@ -68,9 +68,13 @@ fn section(inspection: &Inspection) -> String {
 fn rows(root: &Value, schema: &Value, path: &str, depth: usize, text: &mut String) {
     let schema = resolved(root, schema);
     let required = schema["required"].as_array();
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+    let needed = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
+    let mut properties: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+    // Whether an object of serde_json keeps its order depends on what else is built with it.
+    properties.sort_by_key(|(name, _)| (!needed(name), name.as_str()));
+    for (name, property) in properties {
+        let needed = needed(name);
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let needed = required.is_some_and(|names| names.iter().any(|one| one == name));
         // Writing to a text does not fail.
         let _ = writeln!(
             text,
