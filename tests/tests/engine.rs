@@ -7,6 +7,7 @@ mod engine {
     mod contract;
     mod determinism;
     mod faults;
+    mod fuzz;
     mod loading;
     mod questions;
     mod reuse;
