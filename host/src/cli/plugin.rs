@@ -13,6 +13,7 @@ mod keys;
 mod new;
 mod probes;
 mod push;
+mod recorded;
 mod reference;
 mod removal;
 mod report;
@@ -70,7 +71,7 @@ impl Command {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
             Self::Check(check) => check.run(),
-            Self::Test(test) => test.run(),
+            Self::Test(test) => test.run().await,
             Self::Bench(bench) => bench.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Sign(sign) => sign.run(),

@@ -7,6 +7,7 @@ use super::build::{self, Built};
 use super::cases::{self, MAX_FILE_BYTES};
 use super::component::Component;
 use super::file::read;
+use super::recorded::Recorded;
 use super::report;
 use super::trial::{Trial, Verdict};
 use crate::cli::CliError;
@@ -24,6 +25,7 @@ Examples:
   kernex plugin test                                  # the crate in this folder, built first; its cases.yaml
   kernex plugin test my-rings.wasm --cases cases.yaml
   kernex plugin test --bless                          # writes twice the measured fuel as the budgets
+  kernex plugin test --from-decisions rbac            # what a server's policy decided, as cases
   kernex plugin test --output json | jq '.cases[] | select(.passed | not)'
 
 Exit code 1 where a case fails.";
@@ -41,14 +43,17 @@ pub(crate) struct Test {
     /// Write twice the fuel that was used into the case file, as each case's `fuel_at_most`
     #[arg(long)]
     bless: bool,
+    #[command(flatten)]
+    recorded: Recorded,
     /// How the result is shown
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
 }
 
 impl Test {
-    pub(super) fn run(self) -> Result<(), CliError> {
-        let (file, cases) = found(&self.plugin, self.cases.as_deref())?;
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let recorded = self.recorded.write(self.cases.as_deref()).await?;
+        let (file, cases) = found(&self.plugin, recorded.as_deref().or(self.cases.as_deref()))?;
         let component = Component::open(&file).map_err(CliError::failed)?;
         let loaded = cases::load(&cases).map_err(CliError::failed)?;
         let mut verdicts = Trial::new(&component).run(&loaded);

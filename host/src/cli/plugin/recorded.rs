@@ -1,0 +1,205 @@
+//! Owns cases made of a server's decision log: what was asked, and what came of it, as a case file.
+
+use std::path::{Path, PathBuf};
+
+use kernex_model::name::PolicyName;
+use serde_json::{Map, Value, json};
+
+use super::cases::MAX_FILE_BYTES;
+use crate::cli::CliError;
+use crate::cli::operator::{Operator, Server};
+
+/// The file's name where none is named.
+pub(super) const FILE: &str = "decisions.yaml";
+/// Decisions asked for in one page.
+const PAGE: usize = 500;
+const HEAD: &str = "# Made of a server's decision log by `kernex plugin test --from-decisions`.\n";
+
+/// Options of tests that take their cases from a server.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Recorded {
+    /// Make the cases of what this policy of a server decided, into decisions.yaml or the file that --cases names
+    #[arg(long, value_name = "POLICY", conflicts_with = "bless")]
+    from_decisions: Option<PolicyName>,
+    /// How many decisions, at most: the newest
+    #[arg(long, default_value_t = 200, requires = "from_decisions", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    decisions: u16,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Recorded {
+    /// Writes the case file where one is wanted; tells where it is.
+    pub(super) async fn write(&self, cases: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
+        let Some(policy) = &self.from_decisions else { return Ok(None) };
+        let path = cases.map_or_else(|| PathBuf::from(FILE), Path::to_owned);
+        let operator = self.server.operator().await?;
+        let settings = settings(&operator, policy).await?;
+        let decisions = decisions(&operator, policy, usize::from(self.decisions)).await?;
+        let cases: Vec<Value> = decisions.iter().filter_map(|decision| case(decision, &settings)).collect();
+        if cases.is_empty() {
+            return Err(CliError::Failed(format!("the server has no decision of `{policy}` that can be asked again")));
+        }
+        let text = serde_yaml_ng::to_string(&json!({ "cases": cases })).map_err(CliError::failed)?;
+        let text = HEAD.to_owned() + &text;
+        if text.len() as u64 > MAX_FILE_BYTES {
+            let bytes = text.len();
+            return Err(CliError::Failed(format!(
+                "the cases have {bytes} bytes, a file at most {MAX_FILE_BYTES}; take fewer with --decisions"
+            )));
+        }
+        std::fs::write(&path, text)
+            .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
+        // Standard output is for the result.
+        eprintln!("{} of {} decisions are in {}", cases.len(), decisions.len(), path.display());
+        Ok(Some(path))
+    }
+}
+
+/// The settings of each revision, by their digests.
+async fn settings(operator: &Operator, policy: &PolicyName) -> Result<Map<String, Value>, CliError> {
+    let listed: Value = operator.get(&format!("/api/v1/policies/{policy}/revisions?limit=1000")).await?;
+    let pair = |revision: &Value| Some((revision["settings_digest"].as_str()?.to_owned(), revision["settings"].clone()));
+    Ok(listed["items"].as_array().into_iter().flatten().filter_map(pair).collect())
+}
+
+async fn decisions(operator: &Operator, policy: &PolicyName, wanted: usize) -> Result<Vec<Value>, CliError> {
+    let mut found: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    while found.len() < wanted {
+        let limit = PAGE.min(wanted - found.len());
+        let mut page: Value =
+            operator.get(&format!("/api/v1/decisions?policy={policy}&limit={limit}{cursor}")).await?;
+        found.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        let Some(next) = page["next"].as_str() else { break };
+        // A cursor consists of letters, digits, `-` and `_`.
+        cursor = format!("&cursor={next}");
+    }
+    Ok(found)
+}
+
+/// One decision as a case; none for those that cannot be asked again: plans, faults, redacted ones.
+fn case(decision: &Value, settings: &Map<String, Value>) -> Option<Value> {
+    let (question, expect) = asked(decision)?;
+    let mut case = Map::new();
+    case.insert("name".to_owned(), decision["id"].clone());
+    case.insert("settings".to_owned(), settings.get(decision["settings_digest"].as_str()?)?.clone());
+    case.extend(question);
+    let facts = facts(&decision["facts_read"]);
+    if facts != json!({}) {
+        case.insert("facts".to_owned(), facts);
+    }
+    case.insert("expect".to_owned(), expect);
+    Some(Value::Object(case))
+}
+
+fn asked(decision: &Value) -> Option<(Map<String, Value>, Value)> {
+    let (input, output, code) = (&decision["input"], &decision["output"], &decision["code"]);
+    let outcome = decision["outcome"].as_str()?;
+    if outcome == "fault" || decision["redacted"] == true {
+        return None;
+    }
+    let (name, question, expect) = match (decision["gate"].as_str()?, decision["question"].as_str()?) {
+        ("authorization", _) => ("check", check(input), expected(outcome, "deny", code)),
+        ("rollback", "judge") => {
+            let mut expect = json!({ "outcome": outcome, "code": code });
+            if let Some(extent) = output["action"].get("roll_back") {
+                expect["extent"] = extent.clone();
+            }
+            ("judge", json!({ "window": window(&input["window"]), "state": input["state"] }), expect)
+        }
+        ("rollback", _) => {
+            let word = if outcome == "allow" { "permitted" } else { "refused" };
+            ("permit", with_facts(input, &["facts"]), expected(word, "refused", code))
+        }
+        _ => return None,
+    };
+    Some((Map::from_iter([(name.to_owned(), question)]), expect))
+}
+
+/// The code of an answer without a reason is the host's own word.
+fn expected(outcome: &str, with_reason: &str, code: &Value) -> Value {
+    if outcome == with_reason { json!({ "outcome": outcome, "code": code }) } else { json!({ "outcome": outcome }) }
+}
+
+fn check(input: &Value) -> Value {
+    let mut question = with_facts(input, &["context"]);
+    for part in ["principal", "resource"] {
+        question[part] = with_facts(&input[part], &["facts"]);
+    }
+    question
+}
+
+/// Case files name the deployment nowhere: a window is one of it.
+fn window(window: &Value) -> Value {
+    let mut window = with_facts(window, &["facts"]);
+    if let Some(fields) = window.as_object_mut() {
+        fields.remove("deployment");
+    }
+    window
+}
+
+/// The same with some lists of facts written as maps.
+fn with_facts(value: &Value, lists: &[&str]) -> Value {
+    let mut value = value.clone();
+    for list in lists {
+        value[*list] = facts(&value[*list]);
+    }
+    value
+}
+
+/// `[{"name": "a", "value": {"text": "b"}}]` -> `{"a": "b"}`
+fn facts(list: &Value) -> Value {
+    let fact = |fact: &Value| {
+        let value = fact["value"].as_object()?.values().next()?.clone();
+        Some((fact["name"].as_str()?.to_owned(), value))
+    };
+    list.as_array().into_iter().flatten().filter_map(fact).collect::<Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::{self, Question};
+    use super::*;
+
+    fn decision(gate: &str, question: &str, outcome: &str, input: Value, output: Value) -> Value {
+        json!({
+            "id": format!("dec_{question}"), "gate": gate, "question": question, "outcome": outcome, "code": "some-code",
+            "settings_digest": "d", "input": input, "output": output,
+            "facts_read": [{ "name": "season", "value": { "text": "winter" } }],
+        })
+    }
+
+    #[test]
+    fn decisions_become_cases_that_are_understood() {
+        let counts = json!({ "assigned": 3, "offered": 0, "running": 0, "installed": 0, "verified": 1, "failed": 2,
+            "timed_out": 0, "rolled_back": 0 });
+        let window = json!({ "deployment": "dep_1", "facts": [], "now_ms": 7, "wave": 0, "waves": 2,
+            "wave_opened_at_ms": 1, "in_wave": counts, "overall": counts, "failures": [] });
+        let request = json!({
+            "principal": { "kind": "user", "id": "usr_1", "roles": ["viewer"], "facts": [] }, "action": "device:list",
+            "resource": { "kind": "device", "id": null, "facts": [{ "name": "n", "value": { "integer": 4 } }] },
+            "context": [{ "name": "address", "value": { "text": "10.0.0.1" } }],
+        });
+        let permit = json!({ "device": "dev_1", "from_bundle": "bun_1", "to_bundle": "bun_2", "facts": [] });
+        let log = [
+            decision("authorization", "device:list", "deny", request, json!({ "deny": {} })),
+            decision("rollback", "judge", "roll_back", json!({ "window": window, "state": "AQ==" }), json!({ "action": { "roll_back": "everyone" } })),
+            decision("rollback", "permit", "allow", permit, json!("permitted")),
+            decision("targeting", "plan", "planned", json!({}), json!({})),
+            decision("authorization", "device:read", "fault", json!({}), Value::Null),
+        ];
+        let settings = Map::from_iter([("d".to_owned(), json!({ "a": 1 }))]);
+        let made: Vec<Value> = log.iter().filter_map(|decision| case(decision, &settings)).collect();
+        let text = serde_yaml_ng::to_string(&json!({ "cases": made })).expect("YAML");
+        let read = cases::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let names: Vec<&str> = read.iter().map(|case| case.inquiry.question.name()).collect();
+        assert_eq!(names, ["check", "judge", "permit"]);
+        let Question::Check { request } = &read[0].inquiry.question else { panic!("{text}") };
+        assert_eq!(request.resource.facts, [kernex_model::policy::Fact::integer("n", 4)]);
+        assert_eq!(read[0].inquiry.facts, [kernex_model::policy::Fact::text("season", "winter")]);
+        assert_eq!((read[0].expect.code.as_deref(), read[2].expect.code.as_deref()), (Some("some-code"), None));
+        let Question::Judge { windows, state } = &read[1].inquiry.question else { panic!("{text}") };
+        assert_eq!((windows[0].in_wave.failed, windows[0].now_ms, state.as_slice()), (2, 7, &[1][..]));
+    }
+}
