@@ -17,7 +17,7 @@ use crate::text_codec;
 use crate::time::Timestamp;
 
 /// Activations that a policy remembers, for going back.
-const MAX_HISTORY: usize = 50;
+pub const MAX_HISTORY: usize = 50;
 
 /// Which actions an authorization policy is asked about: `noun:verb`, `noun:*`, or `*` for every action.
 #[derive(Debug, Clone, PartialEq, Eq)]

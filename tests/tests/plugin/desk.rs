@@ -15,6 +15,8 @@ const KEPT: [&str; 6] = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TO
 /// A folder to work in.
 pub(super) struct Desk {
     folder: TempDir,
+    /// Variables that name a server, and who calls it.
+    login: Vec<(&'static str, String)>,
 }
 
 /// How a command ended.
@@ -26,7 +28,7 @@ pub(super) struct Ended {
 
 impl Desk {
     pub(super) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary directory") }
+        Self { folder: tempfile::tempdir().expect("a temporary directory"), login: Vec::new() }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -42,6 +44,11 @@ impl Desk {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Lets `kernex` call this server with this token from here on.
+    pub(super) fn log_in(&mut self, server: &str, token: &str) {
+        self.login = vec![("KERNEX_SERVER", server.to_owned()), ("KERNEX_TOKEN", token.to_owned())];
+    }
+
     /// `kernex` with these words.
     pub(super) fn kernex(&self, words: &[&str]) -> Ended {
         self.kernex_in(".", words)
@@ -49,7 +56,8 @@ impl Desk {
 
     /// The same, in a folder of the desk.
     pub(super) fn kernex_in(&self, folder: &str, words: &[&str]) -> Ended {
-        ended(clean(&ServerProcess::program(), &self.path(folder)).args(words).output())
+        let mut command = clean(&ServerProcess::program(), &self.path(folder));
+        ended(command.envs(self.login.iter().map(|(name, value)| (name, value))).args(words).output())
     }
 
     /// `kernex plugin test` of a component over these cases; its JSON, and its code.

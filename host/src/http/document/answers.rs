@@ -33,7 +33,7 @@ const PROBLEMS: [(&str, &str, &str); 15] = [
 ];
 
 /// What some operations answer beside what their form tells.
-const PARTICULAR: [(&str, &[&str]); 12] = [
+const PARTICULAR: [(&str, &[&str]); 15] = [
     ("register_user", &["403", "429"]),
     ("login", &["401", "429"]),
     ("refresh_session", &["401"]),
@@ -47,6 +47,10 @@ const PARTICULAR: [(&str, &[&str]); 12] = [
     ("create_deployment", &["404"]),
     ("preview_deployment", &["404"]),
     ("report", &["404"]),
+    // `If-Match` may be left out.
+    ("activate_policy", &["412"]),
+    ("rollback_policy", &["412"]),
+    ("shadow_policy", &["412"]),
 ];
 /// Operations that change nothing with which another call could be at odds.
 const NEVER_AT_ODDS: [&str; 3] = ["login", "issue_device_token", "heartbeat"];

@@ -2,6 +2,8 @@
 
 use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
 use kernex_model::deployment::MAX_WAVES;
+use kernex_model::document::MAX_HISTORY;
+use kernex_model::record::DecisionGate;
 use kernex_model::user::MAX_ROLES;
 use serde_json::{Value, json};
 
@@ -19,6 +21,10 @@ use crate::app::timelines::MAX_EXPLAINED;
 
 /// Commands in one answer to a heartbeat.
 const MAX_COMMANDS: usize = 1;
+/// Patterns of actions of one policy; its request's type tells it as a literal.
+const MAX_ACTIONS: usize = 100;
+/// A plugin's name, in bytes, by the contract (`sdk/wit/v1/policy.wit`).
+const MAX_PLUGIN_NAME_BYTES: usize = 64;
 /// Lists that are shown page by page.
 const LISTING: &str = "Listing_";
 /// Lists that are shown at once, however long.
@@ -32,6 +38,7 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
     let password = || json!({ "minLength": MIN_PASSWORD_BYTES, "maxLength": MAX_PASSWORD_BYTES });
     let signature = || json!({ "maxLength": MAX_SIGNATURE_BYTES });
     let waves = || json!({ "maxItems": MAX_WAVES });
+    let plugin_name = || json!({ "maxLength": MAX_PLUGIN_NAME_BYTES });
     vec![
         ("Registration", "password", password()),
         ("UserRequest", "password", password()),
@@ -60,6 +67,11 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
+        ("PolicyAnswer", "history", json!({ "maxItems": MAX_HISTORY })),
+        ("PolicyRevision", "plugin", plugin_name()),
+        ("PolicyRevision", "actions", json!({ "maxItems": MAX_ACTIONS })),
+        ("Plugin", "name", plugin_name()),
+        ("Plugin", "gates", json!({ "maxItems": DecisionGate::ALL.len() })),
         ("Problem", "errors", json!({ "maxItems": MAX_ERRORS })),
     ]
 }
@@ -147,6 +159,7 @@ mod tests {
             ("PlanRequest", "settings", json!({ "maxProperties": MAX_FACTS })),
             ("ReportedError", "code", json!({ "maxLength": MAX_ERROR_CODE_BYTES })),
             ("ReportedError", "message", json!({ "maxLength": MAX_ERROR_MESSAGE_BYTES })),
+            ("RevisionRequest", "actions", json!({ "maxItems": MAX_ACTIONS })),
         ]
     }
 
