@@ -23,7 +23,7 @@ use super::{App, AppError, Caller, Context};
 /// Replays that run at once in one process.
 pub const MAX_AT_ONCE: usize = 2;
 /// Differences that a replay shows.
-const MAX_SHOWN: usize = 100;
+pub const MAX_SHOWN: usize = 100;
 /// Operations and revisions that are looked through at once.
 const PAGE: u16 = 100;
 /// Decisions that are read and asked together.

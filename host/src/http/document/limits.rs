@@ -2,6 +2,7 @@
 
 use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
 use kernex_model::deployment::MAX_WAVES;
+use kernex_model::comparison::MAX_COUNTED;
 use kernex_model::document::MAX_HISTORY;
 use kernex_model::record::DecisionGate;
 use kernex_model::user::MAX_ROLES;
@@ -17,6 +18,7 @@ use crate::app::enrolment::device_key::MAX_PEM_BYTES;
 use crate::app::identity::login::MAX_LOGIN_BYTES;
 use crate::app::identity::password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
 use crate::app::planning::MAX_SAMPLE;
+use crate::app::replay::MAX_SHOWN;
 use crate::app::timelines::MAX_EXPLAINED;
 
 /// Commands in one answer to a heartbeat.
@@ -67,6 +69,9 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
+        ("Breakdown", "subjects", json!({ "maxItems": MAX_COUNTED })),
+        ("Breakdown", "questions", json!({ "maxItems": MAX_COUNTED })),
+        ("Replay", "differences", json!({ "maxItems": MAX_SHOWN })),
         ("PolicyAnswer", "history", json!({ "maxItems": MAX_HISTORY })),
         ("PolicyRevision", "plugin", plugin_name()),
         ("PolicyRevision", "actions", json!({ "maxItems": MAX_ACTIONS })),
