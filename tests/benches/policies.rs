@@ -150,7 +150,7 @@ fn decision(number: u64, plugin: Digest, settings: Digest) -> Decision {
         question: request.action.clone(),
         outcome: DecisionOutcome::Allow,
         code: "allowed".to_owned(),
-        message: "a role of the caller grants the action".to_owned(),
+        message: "the policy allows it".to_owned(),
         input: Any(serde_json::to_value(&request).expect("our own form")),
         output: Some(Any(json!("allow"))),
         facts_read: Any(json!([])),

@@ -16,7 +16,7 @@ use super::envelope::MAX_HEADER_BYTES;
 use super::idempotency::MAX_KEY_BYTES;
 
 /// Operations that make something, whose documentation names the header. It works for every POST.
-const CREATING: [&str; 10] = [
+const CREATING: [&str; 12] = [
     "register_user",
     "create_user",
     "invite_user",
@@ -27,6 +27,8 @@ const CREATING: [&str; 10] = [
     "rollback_device_config",
     "upload_bundle",
     "create_deployment",
+    "upload_plugin",
+    "replay_policy",
 ];
 
 /// Operations that send content, whole or in part.
@@ -65,8 +67,9 @@ const PARAMETERS: [(&str, &str); 6] = [
     ("digest", "SHA-256 of the component."),
     ("If-Match", "The `ETag` that was read."),
 ];
-/// Optional for the framework alone: an edit without it is refused.
+/// Optional for the framework alone where something is edited: without it an edit is refused.
 const IF_MATCH: &str = "If-Match";
+const EDIT: &str = "patch";
 
 /// What an answer is called that has no other name.
 const DONE: &str = "Done.";
@@ -107,7 +110,7 @@ fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
     {
         tags.drain(..tags.len() - 1);
     }
-    schemas::parameters(operation).for_each(complete_parameter);
+    schemas::parameters(operation).for_each(|parameter| complete_parameter(method, parameter));
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
     let (creates, sends) = (CREATING.contains(&id), SENDING.contains(&id));
     if (creates || sends)
@@ -120,10 +123,10 @@ fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
     answers::name_problems(method, operation);
 }
 
-fn complete_parameter(parameter: &mut Value) {
+fn complete_parameter(method: &str, parameter: &mut Value) {
+    let demanded = parameter["required"] == true || (method == EDIT && parameter["name"] == IF_MATCH);
     // The documentation's page fills examples in: a filter that nobody asked for would be sent.
-    if parameter["required"] != true
-        && parameter["name"] != IF_MATCH
+    if !demanded
         && let Some(schema) = parameter["schema"].as_object_mut()
     {
         schema.remove("example");

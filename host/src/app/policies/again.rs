@@ -146,7 +146,7 @@ pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason
 pub(in crate::app) fn checked(answer: &AuthorizationDecision) -> (DecisionOutcome, Reason) {
     match answer {
         AuthorizationDecision::Allow => {
-            (DecisionOutcome::Allow, Reason::new("allowed", "a role of the caller grants the action"))
+            (DecisionOutcome::Allow, Reason::new("allowed", "the policy allows it"))
         }
         AuthorizationDecision::Deny(reason) => (DecisionOutcome::Deny, reason.clone()),
     }

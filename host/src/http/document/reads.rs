@@ -43,7 +43,7 @@ fn describe_read(operation: &mut Value) -> bool {
 fn headers() -> Value {
     let header =
         |description: &str| json!({ "required": true, "description": description, "schema": { "type": "string" } });
-    let etag = "Names the answer, for `If-None-Match`: of an account, a bundle, a deployment or a device its revision in \
+    let etag = "Names the answer, for `If-None-Match`: of an account, a bundle, a deployment, a device or a policy its revision in \
                 quotation marks, which `If-Match` takes, elsewhere a digest. Weak (`W/`) where it is a digest or the \
                 body is compressed.";
     json!({
