@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod host;
 pub mod http;
+pub mod signature;
 pub mod telemetry;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! `check`, `inspect`, `keygen` and `sign`, with components that come with the program.
 
-use kernex::app::policies::signature::{PublicKey, Signature, SignatureError};
+use kernex::signature::{PublicKey, Signature, SignatureError};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
