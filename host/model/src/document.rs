@@ -1,4 +1,4 @@
-//! Owns a policy's configured use: which plugin with which settings serves which gate, and which revision of it decides.
+//! Owns a policy's configured use: which plugin with which settings serves which gate, and which revision decides.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,6 @@ use crate::digest::Digest;
 use crate::name::PolicyName;
 use crate::principal::Principal;
 use crate::record::DecisionGate;
-use crate::text_codec;
 use crate::time::Timestamp;
 
 /// Activations that a policy remembers, for going back.
@@ -54,8 +53,8 @@ impl FromStr for ActionPattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        let fits = text == "*" || text.split_once(':').is_some_and(|(noun, verb)| word(noun) && (verb == "*" || word(verb)));
-        if fits && text.len() <= MAX_ACTION_PATTERN_BYTES {
+        let pair = text.split_once(':').is_some_and(|(noun, verb)| word(noun) && (verb == "*" || word(verb)));
+        if (pair || text == "*") && text.len() <= MAX_ACTION_PATTERN_BYTES {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidText { what: "ActionPattern", pattern: ACTION_PATTERN, max_length: MAX_ACTION_PATTERN_BYTES })
@@ -102,7 +101,6 @@ pub struct PolicyRevision {
     pub instances: Instances,
     /// Actions that an authorization policy is asked about: `noun:verb`, `noun:*` or `*`. Empty for other gates.
     #[serde(default)]
-    #[oai(default)]
     pub actions: Vec<ActionPattern>,
     /// Who installed it.
     pub created_by: Principal,
@@ -155,6 +153,8 @@ impl Policy {
         if self.active != Some(revision) {
             self.retire(now);
             self.active = Some(revision);
+            // What decides is nothing to go back to.
+            self.history.retain(|before| *before != revision);
         }
         self.updated_at = now;
         self.quarantined.retain(|failed| *failed != revision);
@@ -173,7 +173,7 @@ impl Policy {
         self.updated_at = now;
     }
 
-    /// The latest revision that decided before the present one, and is not quarantined.
+    /// The latest revision that decided before the present one and is not quarantined; never the present one.
     #[must_use]
     pub fn last_good(&self) -> Option<u64> {
         self.history.iter().copied().find(|revision| !self.quarantined.contains(revision))
@@ -220,7 +220,8 @@ mod tests {
         let mut policy = activated(&[1, 2, 3]);
         assert_eq!(policy.quarantine(Timestamp::from_millis(2)), Some(2));
         assert_eq!((policy.active, policy.quarantined.as_slice()), (Some(2), [3].as_slice()));
-        assert_eq!(policy.quarantine(Timestamp::from_millis(3)), Some(1), "not the quarantined one");
+        assert_eq!(policy.history, [3, 1], "what decides is no way back");
+        assert_eq!(policy.quarantine(Timestamp::from_millis(3)), Some(1), "neither the quarantined one nor itself");
         assert_eq!(policy.quarantine(Timestamp::from_millis(4)), None, "there is nothing better");
         assert_eq!(policy.active, Some(1));
         policy.activate(3, Timestamp::from_millis(5));

@@ -175,8 +175,10 @@ impl Gatekeeper {
             granted.push(asked);
         }
         if granted.is_empty() {
-            // Activating keeps every action covered, so this is a defect; the gate stays shut all the same.
-            return Err(AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())));
+            // Activating keeps every action covered; where it is not all the same, the gate stays shut.
+            let detail = format!("no authorization policy is asked about `{}`", action.as_str());
+            tracing::error!(action = action.as_str(), "no authorization policy is asked about an action; nobody can do it");
+            return Err(AppError::Forbidden { code: "no-policy", detail });
         }
         Ok(self.grant(caller, action, (kind, id), granted, covering))
     }

@@ -1,5 +1,7 @@
 //! Owns plugins: uploads with their signatures, and what is known of those that policies may use.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use kernex_engine::Inspection;
@@ -7,12 +9,15 @@ use kernex_model::action::Action;
 use kernex_model::digest::Digest;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::Blame;
+use kernex_model::signature::{PublicKey, Signature, SignatureError};
 use kernex_store::{Changes, CommitError, MAX_PLUGINS};
 
 use super::policies;
 use super::policies::settings::check_schema;
-use kernex_model::signature::{PublicKey, Signature, SignatureError};
 use super::{App, AppError, Caller};
+
+/// How long a component may take to come, in seconds.
+const UPLOAD_TIME_S: u32 = 300;
 
 /// Whose plugins are taken.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +44,8 @@ impl App {
     /// policy does.
     ///
     /// # Errors
-    /// Denied; too large; invalid where the signature is missing, malformed, of an unknown key or of other bytes, and
-    /// where the bytes are no plugin (the detail says why and whose fault it is).
+    /// Denied; too large; stalled; invalid where the signature is missing, malformed, of an unknown key or of other
+    /// bytes, and where the bytes are no plugin (the detail says why and whose fault it is).
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn upload_plugin(
         &self,
@@ -129,15 +134,17 @@ impl App {
         mut body: impl Stream<Item = std::io::Result<Bytes>> + Unpin + Send,
     ) -> Result<Vec<u8>, AppError> {
         let limit = self.settings.plugins.max_bytes;
+        let ends = tokio::time::Instant::now() + Duration::from_secs(u64::from(UPLOAD_TIME_S));
         let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
+        loop {
+            let next = tokio::time::timeout_at(ends, body.next()).await;
+            let Some(chunk) = next.map_err(|_| AppError::Stalled { idle_s: UPLOAD_TIME_S })? else { return Ok(bytes) };
             let broken = |_| AppError::invalid("upload-interrupted", "the component did not come whole");
             bytes.extend_from_slice(&chunk.map_err(broken)?);
             if bytes.len() > limit {
                 return Err(AppError::TooLarge { limit_bytes: limit as u64 });
             }
         }
-        Ok(bytes)
     }
 
     fn check_signature(&self, signature: Option<&str>, bytes: &[u8]) -> Result<Option<String>, AppError> {
@@ -147,7 +154,7 @@ impl App {
             if *allow_unsigned {
                 return Ok(None);
             }
-            let detail = "the plugin is not signed: sign it with a key of `plugins.trusted_keys` (`kernex plugin sign`)";
+            let detail = "the plugin is not signed: use `kernex plugin sign` and a key of `plugins.trusted_keys`";
             return Err(refused("signature-missing", detail.to_owned()));
         };
         let parsed: Signature =

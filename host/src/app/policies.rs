@@ -3,9 +3,10 @@
 pub mod again;
 mod asking;
 mod bundled;
-pub mod lifecycle;
+mod lifecycle;
 pub mod looking_on;
 mod restore;
+pub mod revisions;
 pub mod settings;
 pub mod written;
 
@@ -22,7 +23,7 @@ use kernex_model::policy::{Fault, Gate};
 use kernex_model::record::DecisionGate;
 use kernex_store::{CommitError, Store, StoreError};
 use parking_lot::RwLock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::context::Context;
 use super::error::AppError;
@@ -140,9 +141,24 @@ struct Shared {
     active: RwLock<Arc<Active>>,
     /// Held while the next set is put together, so that the latest one read from the store is the one that stays.
     turn: Mutex<()>,
+    /// Held by whoever changes which revisions decide.
+    change: Mutex<()>,
     engine: Engine,
     store: Store,
     alarm: Alarm,
+}
+
+impl Shared {
+    fn new(engine: &Engine, store: &Store, alarm: Alarm) -> Self {
+        Self {
+            active: RwLock::default(),
+            turn: Mutex::default(),
+            change: Mutex::default(),
+            engine: engine.clone(),
+            store: store.clone(),
+            alarm,
+        }
+    }
 }
 
 impl Policies {
@@ -154,14 +170,7 @@ impl Policies {
     pub async fn load(engine: &Engine, store: &Store, context: &Context) -> Result<(Self, Alarms), PolicyError> {
         bundled::install(engine, store, context).await?;
         let (alarm, alarms) = asking::alarms();
-        let shared = Shared {
-            active: RwLock::default(),
-            turn: Mutex::default(),
-            engine: engine.clone(),
-            store: store.clone(),
-            alarm,
-        };
-        let policies = Self { shared: Arc::new(shared) };
+        let policies = Self { shared: Arc::new(Shared::new(engine, store, alarm)) };
         let (mut ready, mut looking_on) = (BTreeMap::new(), BTreeMap::new());
         for head in store.policies().await? {
             if let Some(policy) = policies.ready(&head).await? {
@@ -185,14 +194,7 @@ impl Policies {
     /// [`PolicyError`]: what would keep a server from starting.
     pub async fn check(engine: &Engine, store: &Store) -> Result<usize, PolicyError> {
         let (alarm, _alarms) = asking::alarms();
-        let shared = Shared {
-            active: RwLock::default(),
-            turn: Mutex::default(),
-            engine: engine.clone(),
-            store: store.clone(),
-            alarm,
-        };
-        let policies = Self { shared: Arc::new(shared) };
+        let policies = Self { shared: Arc::new(Shared::new(engine, store, alarm)) };
         let heads = store.policies().await?;
         let mut served = Vec::new();
         for head in &heads {
@@ -313,6 +315,14 @@ impl Policies {
         Ok(())
     }
 
+    /// What the store says now, held until the guard is gone: no other change of this host comes between what is
+    /// checked of the active policies and its commit.
+    pub(in crate::app) async fn changing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        let change = self.shared.change.lock().await;
+        self.refresh().await?;
+        Ok(change)
+    }
+
     fn active(&self) -> Arc<Active> {
         self.shared.active.read().clone()
     }
@@ -349,13 +359,13 @@ impl Policies {
         }
     }
 
-    /// The actions that nobody would be asked about if `candidate` decided in the place of the policy `name`, or if that
-    /// policy decided no more.
+    /// The actions that nobody would be asked about if `candidate` decided in the place of the policy `name`, or if
+    /// that policy decided no more.
     #[must_use]
     pub fn uncovered(&self, name: &PolicyName, candidate: Option<&ActivePolicy>) -> Vec<Action> {
         let active = self.active();
-        let others: Vec<_> =
-            active.policies.values().filter(|policy| is_authorization(policy) && policy.revision.name != *name).collect();
+        let other = |policy: &ActivePolicy| is_authorization(policy) && policy.revision.name != *name;
+        let others: Vec<_> = active.policies.values().filter(|policy| other(policy)).collect();
         let covered = |action: &Action| {
             candidate.is_some_and(|candidate| candidate.covers(*action))
                 || others.iter().any(|policy| policy.covers(*action))

@@ -9,7 +9,7 @@ use kernex_store::{CommitError, Listed, MAX_DIFFERENCES, MAX_PAGE, Page};
 use poem_openapi::Object;
 
 use super::policies::again::{Recorded, Told, facts_of};
-use super::policies::lifecycle::{CANNOT_LOOK_ON, Standing};
+use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
 use super::policies::looking_on::{Seen, ShadowJob, Shown, ask};
 use super::{App, AppError, Caller};
 
@@ -111,6 +111,7 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
+        let _change = self.policies.changing().await?;
         let mut head = self.expected_policy(name, expected).await?;
         if let Some(revision) = choice.revision {
             if head.gate == DecisionGate::Targeting {

@@ -174,9 +174,8 @@ impl Put {
 /// The digest of the one plugin of this name.
 async fn plugin_of(operator: &Operator, name: &str) -> Result<String, CliError> {
     let listed: Value = operator.get("/api/v1/plugins").await?;
-    let named = |plugin: &&Value| plugin["name"] == name;
-    let digests: Vec<&str> =
-        listed["items"].as_array().into_iter().flatten().filter(named).filter_map(|plugin| plugin["digest"].as_str()).collect();
+    let named = listed["items"].as_array().into_iter().flatten().filter(|plugin| plugin["name"] == name);
+    let digests: Vec<&str> = named.filter_map(|plugin| plugin["digest"].as_str()).collect();
     match digests.as_slice() {
         [digest] => Ok((*digest).to_owned()),
         [] => Err(CliError::Failed(format!("the server has no plugin `{name}`; bring it with `kernex plugin push`"))),

@@ -38,7 +38,7 @@ pub(super) fn list<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserial
         Texts::Text(text) if text.trim().is_empty() => Vec::new(),
         Texts::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
     };
-    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    texts.iter().map(|text| text.parse::<T>().map_err(D::Error::custom)).collect()
 }
 
 /// The way back of [`list`].

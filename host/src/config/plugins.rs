@@ -18,7 +18,7 @@ pub struct Plugins {
     #[schemars(extend("x-type" = "`true` or `false`"))]
     pub allow_unsigned: bool,
     /// The largest component that is taken, in bytes.
-    #[schemars(range(min = 1_024, max = 33_554_432))]
+    #[schemars(range(min = 1_024, max = 8_388_608))]
     pub max_bytes: u32,
 }
 

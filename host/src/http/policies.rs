@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::revision::{ETag, IfMatch, Tagged, tagged};
 use super::tag::Tag;
 use crate::app::App;
-use crate::app::policies::lifecycle::{NewRevision, Standing};
+use crate::app::policies::revisions::{NewRevision, Standing};
 
 /// The operations on policies.
 pub struct PolicyApi {
@@ -139,8 +139,8 @@ impl PolicyApi {
 
     /// Write a new revision of a policy
     ///
-    /// The first one makes the policy. The settings are checked by the plugin's JSON Schema, then by the plugin; what is
-    /// wrong is pointed at. The revision decides nothing before it is activated.
+    /// The first one makes the policy. The settings are checked by the plugin's JSON Schema, then by the plugin; what
+    /// is wrong is pointed at. The revision decides nothing before it is activated.
     #[oai(path = "/policies/:name", method = "put", operation_id = "put_policy")]
     async fn put_policy(
         &self,
@@ -170,8 +170,8 @@ impl PolicyApi {
 
     /// Activate a revision
     ///
-    /// It decides every call that comes after the answer; none sees a mixture. With `If-Match` only where the policy is as
-    /// you have seen it. Refused where you could not take it back.
+    /// It decides every call that comes after the answer; none sees a mixture. With `If-Match` only where the policy
+    /// is as you have seen it. Refused where you could not take it back.
     #[oai(path = "/policies/:name/activate", method = "post", operation_id = "activate_policy")]
     async fn activate_policy(
         &self,

@@ -59,6 +59,7 @@ pub use idempotency::KnownKey;
 pub use key::Key;
 pub use migration::{MigrationState, MigrationStatus, Migrator};
 pub use plugin::MAX_PLUGINS;
+pub use policy::MAX_POLICIES;
 pub use presence::{MAX_PRESENCE_DEVICES, PresencePage};
 pub use record::{Record, Revised};
 pub use store::{Store, StoreOptions, Watch};

@@ -11,8 +11,8 @@ use crate::record::{Record, Revised};
 use crate::store::Store;
 use crate::walk::Walk;
 
-/// Policies that are read at once.
-const MAX_POLICIES: usize = 1_000;
+/// Policies that there can be: they are read at once.
+pub const MAX_POLICIES: usize = 1_000;
 
 impl Record for PolicyRevision {
     type Id = (PolicyName, u64);
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// Where the database fails or there are more than 1,000.
     pub async fn policies(&self) -> Result<Vec<Policy>, StoreError> {
-        self.walk_all(&Walk::Table, "policies", MAX_POLICIES).await
+        self.walk_all(&Walk::Table, "policies", 2 * MAX_POLICIES).await
     }
 
     /// One policy.

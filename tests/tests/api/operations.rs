@@ -213,7 +213,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     read("get_policy", "GET /api/v1/policies/rbac", SEES),
     read("list_policy_revisions", "GET /api/v1/policies/rbac/revisions", SEES),
     change("put_policy", "PUT /api/v1/policies/{unique}", REVISION, RULES, "policy:write"),
-    change("activate_policy", "POST /api/v1/policies/{twice-activated}/activate", r#"{"revision": 2}"#, RULES, "policy:activate"),
+    change(
+        "activate_policy",
+        "POST /api/v1/policies/{twice-activated}/activate",
+        r#"{"revision": 2}"#,
+        RULES,
+        "policy:activate",
+    ),
     change("rollback_policy", "POST /api/v1/policies/{twice-activated}/rollback", "", RULES, "policy:activate"),
     change("upload_plugin", "POST /api/v1/plugins", "component", RULES, "plugin:upload"),
     change("shadow_policy", "POST /api/v1/policies/rbac/shadow", "{}", RULES, "policy:activate"),
@@ -240,6 +246,5 @@ const PASSWORD_CHANGE: &str = r#"{"current_password": "{password}", "new_passwor
 const ASSERTION: &str = r#"{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "{assertion}"}"#;
 const REPORT: &str = r#"{"assignment_id": "{my-assignment}", "attempt": 1, "state": "downloading"}"#;
 const REPLAY: &str = r#"{"revision": 1, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}"#;
-const REVISION: &str =
-    r#"{"plugin": "{rings}", "gate": "targeting", "settings": {"waves": [{"name": "all"}]}}"#;
+const REVISION: &str = r#"{"plugin": "{rings}", "gate": "targeting", "settings": {"waves": [{"name": "all"}]}}"#;
 const DEPLOYMENT: &str = r#"{"name": "{unique}", "bundle_id": "{bundle}", "selector": "fact.n=nothing"}"#;

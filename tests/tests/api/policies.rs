@@ -1,6 +1,5 @@
 //! Policies on a running server: new revisions, activation, the way back, several that all have to allow.
 
-use std::future::IntoFuture;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use kernex_tests::guests::MISBEHAVING;
@@ -95,7 +94,8 @@ fn what_does_not_fit_is_pointed_at() {
             let refused = call.await.problem(400, code);
             assert_eq!(refused.pointers(), [pointer], "{refused}");
         }
-        let targeting = json!({"plugin": rings, "gate": "targeting", "settings": {"waves": [{"name": "all"}]}, "actions": ["*"]});
+        let settings = json!({"waves": [{"name": "all"}]});
+        let targeting = json!({"plugin": rings, "gate": "targeting", "settings": settings, "actions": ["*"]});
         admin.put("/policies/new").json(targeting).await.problem(400, "no-actions");
         admin.get("/policies/new").await.problem(404, "not-found");
         admin.post("/policies/new/activate").json(json!({"revision": 1})).await.problem(404, "not-found");

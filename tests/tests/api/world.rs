@@ -188,7 +188,8 @@ impl Things<'_, '_> {
     async fn make(&self, name: &str) -> String {
         let world = self.world;
         match name {
-            "unique" => format!("u-{}", Ulid::new()),
+            // In lower case: policies' names know no other.
+            "unique" => format!("u-{}", Ulid::new()).to_lowercase(),
             "password" => PASSWORD.to_owned(),
             "key" => DeviceKey::ed25519().public_pem(),
             "refresh" => world.server.account(&[]).await.tokens.text("refresh_token"),
@@ -217,7 +218,7 @@ impl Things<'_, '_> {
             }
             "rings" => world.lasting(name, world.server.plugin("rings")).await,
             "twice-activated" => {
-                let policy = format!("p-{}", Ulid::new());
+                let policy = format!("p-{}", Ulid::new()).to_lowercase();
                 for wave in ["one", "two"] {
                     let settings = json!({"waves": [{"name": wave}]});
                     let revision = world.server.revision(&policy, "rings", "targeting", settings).await;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 /// Failures in a row, all of them the plugin's own, after which a revision is taken out.
 const FAULTS_TO_QUARANTINE: u32 = 5;
-/// Revisions that wait to be taken out, at most; a further one rings again with its next failure.
+/// Revisions that wait to be taken out, at most; a further one rings again later.
 const WAITING: usize = 64;
 
 /// A revision that has failed too often.
@@ -95,8 +95,9 @@ impl ActivePolicy {
                 }
             }
             Err(fault) if fault.blame() == Blame::Plugin => {
-                if self.faults_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= FAULTS_TO_QUARANTINE {
-                    // Full: the next failure tells it again.
+                let faults = self.faults_in_a_row.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                if rings(faults) {
+                    // Full: a later failure tells it again.
                     let _ = self.alarm.try_send((self.revision.name.clone(), self.revision.revision));
                 }
             }
@@ -104,4 +105,16 @@ impl ActivePolicy {
         }
         run
     }
+}
+
+/// Whether so many failures in a row are told of: 5, 10, 20, 40 and so on. One that nothing can replace fails with
+/// every call, and neither the log nor the store must be kept busy by that.
+fn rings(faults: u32) -> bool {
+    faults.is_multiple_of(FAULTS_TO_QUARANTINE) && (faults / FAULTS_TO_QUARANTINE).is_power_of_two()
+}
+
+#[test]
+fn failures_are_told_of_ever_more_rarely() {
+    let told: Vec<u32> = (0..=100).filter(|faults| rings(*faults)).collect();
+    assert_eq!(told, [5, 10, 20, 40, 80]);
 }

@@ -52,7 +52,7 @@ fn digest_of(plugin: &str) -> Option<Digest> {
 
 /// The first revisions of the documents, as they would be installed.
 pub(super) fn documents(context: &Context) -> impl Iterator<Item = Result<PolicyRevision, PolicyError>> {
-    DOCUMENTS.into_iter().map(|(path, text)| first_revision(path, text, context))
+    DOCUMENTS.into_iter().map(move |(path, text)| first_revision(path, text, context))
 }
 
 fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<PolicyRevision, PolicyError> {
@@ -85,9 +85,7 @@ pub(super) async fn install(engine: &Engine, store: &Store, context: &Context) -
     let heads = store.policies().await?;
     if heads.is_empty() {
         for document in documents(context) {
-            let revision = document?;
-            let head = Policy::new(revision.name.clone(), revision.gate, context.now());
-            activate(engine, store, context, head, revision).await?;
+            activate(engine, store, context, None, document?).await?;
         }
         return Ok(());
     }
@@ -108,17 +106,18 @@ pub(super) async fn install(engine: &Engine, store: &Store, context: &Context) -
             created_at: context.now(),
             ..active
         };
-        activate(engine, store, context, head, successor).await?;
+        activate(engine, store, context, Some(head), successor).await?;
     }
     Ok(())
 }
 
 /// Keeps a revision that decides from here on, with its plugin: an older program's must be there to go back to.
+/// `head` is the policy, where there is one already.
 pub(super) async fn activate(
     engine: &Engine,
     store: &Store,
     context: &Context,
-    mut head: Policy,
+    head: Option<Policy>,
     revision: PolicyRevision,
 ) -> Result<PolicyRevision, PolicyError> {
     let mut changes = Changes::new(&AuditRecord {
@@ -141,12 +140,17 @@ pub(super) async fn activate(
         changes.add_plugin(&described(engine, &revision.name, bytes, context).await?, bytes);
     }
     changes.create(&revision);
-    let fresh = head.active.is_none() && head.history.is_empty() && head.revision == 1;
-    head.activate(revision.revision, context.now());
-    if fresh {
-        changes.create(&head);
-    } else {
-        changes.update(&head);
+    let now = context.now();
+    match head {
+        None => {
+            let mut head = Policy::new(revision.name.clone(), revision.gate, now);
+            head.activate(revision.revision, now);
+            changes.create(&head);
+        }
+        Some(mut head) => {
+            head.activate(revision.revision, now);
+            changes.update(&head);
+        }
     }
     store.commit(changes).await?;
     Ok(revision)

@@ -1,51 +1,22 @@
-//! Owns how policies change while the server runs: new revisions, activation, the way back, quarantine.
+//! Owns which revision of a policy decides while the server runs: activation, the way back, looking on, quarantine.
 
 use kernex_engine::PrepareError;
 use kernex_model::action::Action;
-use kernex_model::digest::Digest;
-use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
+use kernex_model::document::{Policy, PolicyRevision};
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
-use kernex_model::policy::Diagnostic;
+use kernex_model::policy::{Blame, Diagnostic};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, DecisionGate};
-use kernex_store::{Changes, CommitError, Listed, Page};
+use kernex_store::{Changes, CommitError};
 use poem_openapi::types::Any;
 
-use super::settings::check_settings;
+use super::revisions::Standing;
 use super::{ActivePolicy, FailedRevision, PolicyError};
-use crate::app::error::FieldError;
-use crate::app::{App, AppError, Caller, Context, Grant};
+use crate::app::{App, AppError, Caller, Context, FieldError, Grant};
 
-/// Why a targeting policy is not compared on live traffic.
-pub(in crate::app) const CANNOT_LOOK_ON: &str =
-    "a targeting policy cannot look on: what it is asked is the whole fleet; use `preview_deployment` with its name";
-
-/// A revision that somebody wants.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewRevision {
-    /// The plugin, by its digest.
-    pub plugin: Digest,
-    /// The gate that it is to serve.
-    pub gate: DecisionGate,
-    /// Its settings.
-    pub settings: serde_json::Value,
-    /// How often one instance is asked.
-    pub instances: Instances,
-    /// The actions that it is asked about; authorization only, every action where empty.
-    pub actions: Vec<ActionPattern>,
-    /// Whether it looks on from here on.
-    pub shadow: bool,
-}
-
-/// A policy as it stands, with the revision that decides.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The policy.
-    pub policy: Policy,
-    /// The revision that decides.
-    pub active: Option<PolicyRevision>,
-}
+/// Mistakes in settings that are pointed at, at most.
+const MAX_POINTED: usize = 16;
 
 /// The start of an audit record for what the host itself does to a policy.
 pub(super) fn by_the_host(context: &Context, policy: &PolicyName, why: &str) -> AuditRecord {
@@ -64,145 +35,8 @@ pub(super) fn by_the_host(context: &Context, policy: &PolicyName, why: &str) -> 
 }
 
 impl App {
-    /// Lists the policies, by name, each with the revision that decides.
-    ///
-    /// # Errors
-    /// Denied.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn list_policies(&self, caller: &Caller) -> Result<Vec<Standing>, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyList, "policy", None, Vec::new())?;
-        let mut all = Vec::new();
-        for policy in self.store.policies().await? {
-            all.push(self.standing(policy).await?);
-        }
-        Ok(all)
-    }
-
-    /// One policy, with the revision that decides.
-    ///
-    /// # Errors
-    /// Denied or not found.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn get_policy(&self, caller: &Caller, name: &PolicyName) -> Result<Standing, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
-        let policy = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
-        self.standing(policy).await
-    }
-
-    /// Lists a policy's revisions, newest first.
-    ///
-    /// # Errors
-    /// Denied, or a cursor of another list.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn list_policy_revisions(
-        &self,
-        caller: &Caller,
-        name: &PolicyName,
-        page: Page,
-    ) -> Result<Listed<PolicyRevision>, AppError> {
-        self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
-        Ok(self.store.list_policy_revisions(name, &page).await?)
-    }
-
-    async fn standing(&self, policy: Policy) -> Result<Standing, AppError> {
-        let active = match policy.active {
-            Some(revision) => self.store.policy_revision(&policy.name, revision).await?,
-            None => None,
-        };
-        Ok(Standing { policy, active })
-    }
-
-    /// Writes a new revision of a policy, or the first of a new one. It decides nothing before it is activated. Its
-    /// settings are checked by the plugin's own schema, then by the plugin.
-    ///
-    /// # Errors
-    /// Denied; invalid where plugin, gate or settings do not fit, with pointers into the body; a conflict where
-    /// somebody else wrote one at the same time.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn put_policy(
-        &self,
-        caller: &Caller,
-        name: &PolicyName,
-        new: NewRevision,
-    ) -> Result<PolicyRevision, AppError> {
-        let grant =
-            self.gatekeeper.authorize(caller, Action::PolicyWrite, "policy", Some(name.to_string()), Vec::new())?;
-        let plugin = self.find_plugin(new.plugin).await?.ok_or_else(|| {
-            AppError::field("unknown-plugin", "/plugin", "there is no plugin with this digest; upload it first")
-        })?;
-        if !plugin.gates.contains(&new.gate) {
-            return Err(AppError::field("wrong-gate", "/gate", "the plugin does not serve this gate"));
-        }
-        let head = self.store.policy(name).await?;
-        if head.as_ref().is_some_and(|head| head.gate != new.gate) {
-            return Err(AppError::field("wrong-gate", "/gate", "a policy keeps the gate of its first revision"));
-        }
-        if new.shadow && new.gate == DecisionGate::Targeting {
-            return Err(AppError::field("cannot-look-on", "/mode", CANNOT_LOOK_ON));
-        }
-        refuse(check_settings(&plugin.settings_schema.0, &new.settings))?;
-        let revision = self.revision(caller, name, &plugin.name, new.clone()).await?;
-        // Proves that the plugin takes the settings and runs.
-        self.prepared(revision.clone()).await?;
-
-        let mut changes = grant.changes(Some(serde_json::json!({
-            "revision": revision.revision, "plugin_digest": revision.plugin_digest,
-            "settings_digest": revision.settings_digest, "shadow": new.shadow,
-        })));
-        self.add_bundled_plugin(&mut changes, &plugin).await?;
-        changes.create(&revision);
-        let now = self.context.now();
-        let shadow = new.shadow.then_some(revision.revision);
-        match head {
-            None => {
-                let fresh = Policy { shadow, ..Policy::new(name.clone(), new.gate, now) };
-                changes.create(&fresh);
-            }
-            Some(head) if new.shadow => {
-                changes.update(&Policy { shadow, updated_at: now, ..head });
-            }
-            Some(_) => {}
-        }
-        if new.shadow {
-            self.store.forget_shadows(name).await?;
-        }
-        self.commit_policy(changes).await?;
-        Ok(revision)
-    }
-
-    async fn revision(
-        &self,
-        caller: &Caller,
-        name: &PolicyName,
-        plugin: &str,
-        new: NewRevision,
-    ) -> Result<PolicyRevision, AppError> {
-        let authorization = new.gate == DecisionGate::Authorization;
-        let actions = match (authorization, new.actions.is_empty()) {
-            (true, true) => vec![ActionPattern::any()],
-            (true, false) => new.actions,
-            (false, true) => Vec::new(),
-            (false, false) => {
-                return Err(AppError::field("no-actions", "/actions", "only an authorization policy is asked about actions"));
-            }
-        };
-        Ok(PolicyRevision {
-            name: name.clone(),
-            revision: self.store.newest_policy_revision(name).await? + 1,
-            gate: new.gate,
-            plugin: plugin.to_owned(),
-            plugin_digest: new.plugin,
-            settings_digest: Digest::of(new.settings.to_string().as_bytes()),
-            settings: Any(new.settings),
-            instances: new.instances,
-            actions,
-            created_by: caller.principal,
-            created_at: self.context.now(),
-        })
-    }
-
-    /// Lets a revision of a policy decide from here on, for every call that comes after the answer; none sees a mixture.
-    /// `expected` is the policy's revision that the caller has seen, where it said so.
+    /// Lets a revision of a policy decide from here on, for every call that comes after the answer; none sees a
+    /// mixture. `expected` is the policy's revision that the caller has seen, where it said so.
     ///
     /// # Errors
     /// Denied; not found; stale where the policy is not as expected or changes at the same moment; a conflict
@@ -216,6 +50,7 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
+        let _change = self.policies.changing().await?;
         let mut head = self.expected_policy(name, expected).await?;
         let found = self.store.policy_revision(name, revision).await?;
         let found = found
@@ -241,6 +76,7 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
+        let _change = self.policies.changing().await?;
         let mut head = self.expected_policy(name, expected).await?;
         let now = self.context.now();
         let Some(failed) = head.active else {
@@ -276,12 +112,17 @@ impl App {
         let (name, revision) = failed;
         let Some(mut head) = self.store.policy(name).await? else { return Ok(()) };
         if head.active != Some(*revision) {
-            return Ok(());
+            // A person or another host was first.
+            return Ok(self.policies.refresh().await?);
         }
         let Some(good) = head.quarantine(self.context.now()) else {
             tracing::error!(policy = %name, revision, "a policy keeps failing, and no revision decided before it: its gate stays shut");
             return Ok(());
         };
+        if head.gate == DecisionGate::Authorization && !self.covers_all(name, good).await? {
+            tracing::error!(policy = %name, revision, good, "a policy keeps failing, and without it nobody would be asked about some actions: its gate stays shut");
+            return Ok(());
+        }
         let audit = AuditRecord {
             action: Action::PolicyQuarantine,
             detail: Some(Any(serde_json::json!({ "failed": revision, "active": good }))),
@@ -290,11 +131,20 @@ impl App {
         let mut changes = Changes::new(&audit);
         changes.update(&head);
         match self.store.commit(changes).await {
-            Ok(()) | Err(CommitError::Conflict { .. }) => {}
+            Ok(()) => {
+                tracing::error!(policy = %name, revision, active = good, "a revision of a policy failed too often; the one before it decides again");
+            }
+            // Somebody changed it at the same moment. If it goes on failing, it is told of again.
+            Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        tracing::error!(policy = %name, revision, active = good, "a revision of a policy failed too often; the one before it decides again");
         Ok(self.policies.refresh().await?)
+    }
+
+    /// Whether every action is covered if a revision decides.
+    async fn covers_all(&self, name: &PolicyName, revision: u64) -> Result<bool, AppError> {
+        let Some(found) = self.store.policy_revision(name, revision).await? else { return Ok(false) };
+        Ok(self.policies.uncovered(name, Some(&self.prepared(found).await?)).is_empty())
     }
 
     pub(in crate::app) fn may_activate(&self, caller: &Caller, name: &PolicyName) -> Result<Grant, AppError> {
@@ -345,7 +195,7 @@ impl App {
         self.standing(Policy { revision: head.revision + 1, ..head }).await
     }
 
-    async fn commit_policy(&self, changes: Changes) -> Result<(), AppError> {
+    pub(super) async fn commit_policy(&self, changes: Changes) -> Result<(), AppError> {
         match self.store.commit(changes).await {
             Ok(()) => Ok(self.policies.refresh().await?),
             Err(CommitError::Exists { .. } | CommitError::Conflict { .. }) => Err(AppError::conflict(
@@ -363,6 +213,9 @@ impl App {
                 refuse(diagnostics)?;
                 Err(AppError::field("invalid-settings", "/settings", "the plugin refuses its settings"))
             }
+            Err(PolicyError::Prepare { cause: PrepareError::Fault(fault), .. }) if fault.blame() == Blame::Host => {
+                Err(AppError::Busy)
+            }
             Err(PolicyError::Prepare { cause, .. }) => {
                 Err(AppError::field("plugin-fails", "/plugin", format!("the plugin cannot be used: {cause}")))
             }
@@ -372,12 +225,14 @@ impl App {
     }
 }
 
-fn refuse(diagnostics: Vec<Diagnostic>) -> Result<(), AppError> {
+/// Says what is wrong with settings, each with its pointer into the body.
+pub(super) fn refuse(diagnostics: Vec<Diagnostic>) -> Result<(), AppError> {
     if diagnostics.is_empty() {
         return Ok(());
     }
     let fields = diagnostics
         .into_iter()
+        .take(MAX_POINTED)
         .map(|wrong| FieldError { pointer: format!("/settings{}", wrong.pointer), detail: wrong.message })
         .collect();
     Err(AppError::Invalid { code: "invalid-settings", detail: "the settings do not fit the plugin".to_owned(), fields })

@@ -1,7 +1,7 @@
 //! Owns the way back in: the bundled authorization policy alone made active again, whatever was active before.
 
 use kernex_engine::Engine;
-use kernex_model::document::{Policy, PolicyRevision};
+use kernex_model::document::PolicyRevision;
 use kernex_model::record::DecisionGate;
 use kernex_store::{Changes, Store};
 
@@ -28,7 +28,6 @@ impl Policies {
         }
         let bundled_one = bundled_one.ok_or(PolicyError::Missing(DecisionGate::Authorization))?;
         let head = store.policy(&bundled_one.name).await?;
-        let head = head.unwrap_or_else(|| Policy::new(bundled_one.name.clone(), bundled_one.gate, context.now()));
         let newest = store.newest_policy_revision(&bundled_one.name).await?;
         let revision = PolicyRevision { revision: newest + 1, ..bundled_one };
         let restored = bundled::activate(engine, store, context, head, revision).await?;

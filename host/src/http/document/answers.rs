@@ -33,7 +33,7 @@ const PROBLEMS: [(&str, &str, &str); 15] = [
 ];
 
 /// What some operations answer beside what their form tells.
-const PARTICULAR: [(&str, &[&str]); 15] = [
+const PARTICULAR: [(&str, &[&str]); 16] = [
     ("register_user", &["403", "429"]),
     ("login", &["401", "429"]),
     ("refresh_session", &["401"]),
@@ -43,6 +43,7 @@ const PARTICULAR: [(&str, &[&str]); 15] = [
     ("download_bundle", &["412", "416"]),
     ("download_bundle_as_device", &["412", "416"]),
     ("upload_bundle", &["408", "507"]),
+    ("upload_plugin", &["408"]),
     // Of what the body names.
     ("create_deployment", &["404"]),
     ("preview_deployment", &["404"]),
@@ -89,7 +90,7 @@ fn statuses(method: &str, operation: &Map<String, Value>) -> Vec<&'static str> {
     let body = operation.get("requestBody").and_then(|body| body.get("content"));
     let edits = method == "patch" && parameters.iter().any(|parameter| parameter["name"] == "If-Match");
     let changes = matches!(method, "post" | "put" | "patch") && !NEVER_AT_ODDS.contains(&id);
-    let rules: [(bool, &[&str]); 8] = [
+    let rules: [(bool, &[&str]); 7] = [
         // Every POST may carry an `Idempotency-Key`.
         (body.is_some() || !parameters.is_empty() || method == "post", &["400"]),
         (operation.contains_key("security"), &["401", "403"]),

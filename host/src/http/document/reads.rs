@@ -43,9 +43,9 @@ fn describe_read(operation: &mut Value) -> bool {
 fn headers() -> Value {
     let header =
         |description: &str| json!({ "required": true, "description": description, "schema": { "type": "string" } });
-    let etag = "Names the answer, for `If-None-Match`: of an account, a bundle, a deployment, a device or a policy its revision in \
-                quotation marks, which `If-Match` takes, elsewhere a digest. Weak (`W/`) where it is a digest or the \
-                body is compressed.";
+    let etag = "Names the answer, for `If-None-Match`: of an account, a bundle, a deployment, a device or a policy its \
+                revision in quotation marks, which `If-Match` takes, elsewhere a digest. Weak (`W/`) where it is a \
+                digest or the body is compressed.";
     json!({
         "ETag": header(etag),
         "Cache-Control": header(&format!("`{REVALIDATED}`: for the client alone, which asks each time whether it is still so.")),

@@ -59,6 +59,46 @@ async fn each_step_keeps_the_data_of_the_steps_before() {
 }
 
 #[tokio::test]
+async fn which_revision_decides_leaves_the_revisions_and_comes_back() {
+    let store = empty().await;
+    store.migrations().first(8).up().await.unwrap();
+    for (name, gate, number, standing) in [
+        ("rbac", "authorization", 1, "inactive"),
+        ("rbac", "authorization", 2, "active"),
+        ("rings", "targeting", 1, "active"),
+        ("old", "rollback", 1, "inactive"),
+    ] {
+        let text = format!(
+            "INSERT INTO policy {{ id: ['{name}', '{number}'], name: '{name}', revision: {number}, gate: '{gate}', \
+             plugin: 'p', plugin_digest: 'd', settings: '{{}}', settings_digest: 'd', active: {}, created_by: 'system', \
+             created_at: 't', standing: '{standing}', place: '{name}/{number}' }}",
+            standing == "active",
+        );
+        store.query(&text, Variables::new()).await.unwrap();
+    }
+    let all = async |text: &str| {
+        let rows = store.rows(text, Variables::new(), 0).await.unwrap();
+        rows.into_iter().map(|row| row.into_json_value()).collect::<Vec<_>>()
+    };
+    let (before, rows) = (schema(&store).await, all("SELECT * FROM policy").await);
+    assert_eq!(rows.len(), 4);
+
+    assert_eq!(store.migrations().first(9).up().await.unwrap(), 1);
+    let heads = all("SELECT name, gate, active, history, revision, updated_at FROM policy_head").await;
+    let head = |name: &str, gate: &str, active: u64| {
+        json!({"name": name, "gate": gate, "active": active, "history": [], "revision": 1, "updated_at": "t"})
+    };
+    assert_eq!(heads, [head("rbac", "authorization", 2), head("rings", "targeting", 1)]);
+    let actions = all("SELECT VALUE actions FROM policy WHERE gate = 'authorization'").await;
+    assert_eq!(actions, [json!(["*"]), json!(["*"])]);
+    assert!(all("SELECT * FROM policy WHERE active != NONE OR standing != NONE OR place != NONE").await.is_empty());
+
+    assert_eq!(store.migrations().first(9).down(1).await.unwrap(), 1);
+    assert_eq!(all("SELECT * FROM policy").await, rows);
+    assert_eq!(schema(&store).await, before);
+}
+
+#[tokio::test]
 async fn status_tells_where_each_migration_stands() {
     let store = empty().await;
     store.migrations().first(2).up().await.unwrap();

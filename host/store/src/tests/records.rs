@@ -1,13 +1,14 @@
-//! The audit trail, the decision log and the policies: newest first, through every filter, exactly as written.
+//! The audit trail, the decision log, the policies and their plugins: in order, through every filter, exactly as written.
 
-use kernex_model::document::PolicyRevision;
+use kernex_model::document::{Policy, PolicyRevision};
 use kernex_model::id::DecisionId;
+use kernex_model::plugin::Plugin;
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde_json::json;
 use surrealdb::types::Variables;
 
 use super::*;
-use crate::{AuditFilter, DecisionFilter, Page};
+use crate::{AuditFilter, CommitError, DecisionFilter, Page, StoreError};
 
 fn decision(number: u64, subject: &str, outcome: DecisionOutcome) -> Decision {
     serde_json::from_value(json!({
@@ -104,29 +105,94 @@ async fn a_change_carries_its_audit_record_and_decision() {
     assert_eq!(list(neither).await, []);
 }
 
+fn revision(name: &str, revision: u64) -> PolicyRevision {
+    serde_json::from_value(json!({
+        "name": name, "revision": revision, "gate": "authorization", "plugin": "rbac", "plugin_digest": Digest::of(b"p"),
+        "settings": {"max": u64::MAX}, "settings_digest": Digest::of(b"s"), "instances": "reused",
+        "actions": ["device:*", "*"], "created_by": "system", "created_at": at(0),
+    }))
+    .unwrap()
+}
+
 #[tokio::test]
-async fn one_revision_of_a_policy_is_active() {
+async fn revisions_are_listed_newest_first() {
     let store = memory().await;
-    let revision = |name: &str, revision: u64, active: bool| -> PolicyRevision {
-        serde_json::from_value(json!({
-            "name": name, "revision": revision, "gate": "rollback", "plugin": "guardian", "plugin_digest": Digest::of(b"p"),
-            "settings": {"max": u64::MAX}, "settings_digest": Digest::of(b"s"), "active": active,
-            "created_by": "system", "created_at": at(0),
-        }))
-        .unwrap()
+    let mut written = changes();
+    for number in 1..=12 {
+        written.create(&revision("rbac", number));
+    }
+    // Its keys stand beside those of the other.
+    written.create(&revision("rbac-2", 1));
+    store.commit(written).await.unwrap();
+    let name = "rbac".parse().unwrap();
+    let (mut page, mut read) = (Page::first(5), Vec::new());
+    loop {
+        let listed = store.list_policy_revisions(&name, &page).await.unwrap();
+        read.extend(listed.items);
+        let Some(next) = listed.next else { break };
+        page.after = Some(next);
+    }
+    assert_eq!(read, (1..=12).rev().map(|number| revision("rbac", number)).collect::<Vec<_>>());
+    assert_eq!(store.newest_policy_revision(&name).await.unwrap(), 12);
+    assert_eq!(store.newest_policy_revision(&"none".parse().unwrap()).await.unwrap(), 0);
+    assert_eq!(store.policy_revision(&name, 3).await.unwrap(), Some(revision("rbac", 3)));
+    assert_eq!(store.policy_revision(&name, 13).await.unwrap(), None);
+    let mut again = changes();
+    again.create(&revision("rbac", 12));
+    assert_eq!(store.commit(again).await, Err(CommitError::Exists { index: "policy" }));
+}
+
+#[tokio::test]
+async fn policies_are_changed_on_the_revision_that_was_read() {
+    let store = memory().await;
+    let policy = |name: &str| Policy::new(name.parse().unwrap(), DecisionGate::Authorization, at(0));
+    let mut made = changes();
+    made.create(&policy("rings")).create(&policy("rbac"));
+    store.commit(made).await.unwrap();
+    let mut read = store.policy(&"rbac".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(read, policy("rbac"));
+    read.activate(1, at(1));
+    read.activate(2, at(2));
+    let commit = async |policy: &Policy| {
+        let mut change = changes();
+        change.update(policy);
+        store.commit(change).await
     };
-    let mut install = changes();
-    install.create(&revision("guardian", 1, true)).create(&revision("rings", 1, true));
-    store.commit(install).await.unwrap();
-    let mut replace = changes();
-    replace.put(&revision("guardian", 1, false)).create(&revision("guardian", 2, true));
-    store.commit(replace).await.unwrap();
-    assert_eq!(store.active_policies().await.unwrap(), [revision("guardian", 2, true), revision("rings", 1, true)]);
-    let name = "guardian".parse().unwrap();
-    assert_eq!(
-        store.policy_revisions(&name).await.unwrap(),
-        [revision("guardian", 2, true), revision("guardian", 1, false)]
-    );
-    assert_eq!(store.policy_revision(&name, 1).await.unwrap(), Some(revision("guardian", 1, false)));
-    assert_eq!(store.latest_policies().await.unwrap(), [revision("guardian", 2, true), revision("rings", 1, true)]);
+    commit(&read).await.unwrap();
+    let stored = Policy { revision: 2, ..read.clone() };
+    assert_eq!(store.policies().await.unwrap(), [stored, policy("rings")]);
+    assert!(matches!(commit(&read).await, Err(CommitError::Conflict { .. })), "it has moved on");
+    let mut again = changes();
+    again.create(&policy("rings"));
+    assert_eq!(store.commit(again).await, Err(CommitError::Exists { index: "policy_head" }));
+}
+
+#[tokio::test]
+async fn a_plugin_comes_back_whole_and_damage_is_noticed() {
+    let store = memory().await;
+    // Two whole parts and a bit, no two of them alike.
+    let bytes: Vec<u8> = (0_u32..).flat_map(u32::to_be_bytes).take(2 * 512 * 1024 + 7).collect();
+    let digest = Digest::of(&bytes);
+    let plugin: Plugin = serde_json::from_value(json!({
+        "digest": digest, "name": "mine", "version": "1.0.0", "summary": "s", "gates": ["targeting"], "imports": ["i"],
+        "settings_schema": {"maximum": u64::MAX}, "size": bytes.len(), "bundled": false, "signed_by": "0123456789abcdef",
+        "created_by": "system", "created_at": at(0),
+    }))
+    .unwrap();
+    assert_eq!(store.plugin_bytes(digest).await.unwrap(), None);
+    for _ in 0..2 {
+        // The second time it is there already, and stays.
+        let mut upload = changes();
+        upload.add_plugin(&plugin, &bytes);
+        store.commit(upload).await.unwrap();
+    }
+    assert_eq!(store.plugin(digest).await.unwrap().as_ref(), Some(&plugin));
+    assert_eq!(store.plugins().await.unwrap(), [plugin]);
+    assert!(store.plugin_bytes(digest).await.unwrap() == Some(bytes), "the bytes are others");
+
+    let part = format!("type::record('plugin_part', ['{digest}', '0001'])");
+    store.query(&format!("UPDATE {part} SET content = 'AAAA'"), Variables::new()).await.unwrap();
+    assert!(matches!(store.plugin_bytes(digest).await, Err(StoreError::Unreadable { .. })), "a part is another");
+    store.query(&format!("DELETE {part}"), Variables::new()).await.unwrap();
+    assert!(matches!(store.plugin_bytes(digest).await, Err(StoreError::Unreadable { .. })), "a part is missing");
 }
