@@ -1,5 +1,6 @@
 //! Owns the active policies: which revision of each decides, ready to run, and how that changes while others ask.
 
+mod active;
 pub mod again;
 mod asking;
 mod bundled;
@@ -31,6 +32,8 @@ use super::error::AppError;
 pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
 
 pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
+pub use active::Covering;
+use active::{Active, is_authorization};
 use looking_on::LookingOn;
 
 /// Why the policies could not be made ready; the server does not start then.
@@ -77,57 +80,6 @@ pub enum PolicyError {
     /// The store refused a change.
     #[error("cannot keep the policies: {0}")]
     Commit(#[from] CommitError),
-}
-
-/// Who is asked about an action, and who looks on.
-#[derive(Debug, Default)]
-pub struct Covering {
-    /// Every one of them has to allow it. What covers most is asked first: its reason is the one that says what a
-    /// caller may do at all.
-    pub deciding: Vec<Arc<ActivePolicy>>,
-    /// They are only compared.
-    pub looking_on: Vec<Arc<LookingOn>>,
-}
-
-/// What decides at one moment. It never changes: another one takes its place.
-#[derive(Debug, Default)]
-struct Active {
-    policies: BTreeMap<PolicyName, Arc<ActivePolicy>>,
-    looking_on: BTreeMap<PolicyName, Arc<LookingOn>>,
-    /// For each action, by its place in the enumeration.
-    covering: Vec<Arc<Covering>>,
-}
-
-impl Active {
-    fn new(
-        policies: BTreeMap<PolicyName, Arc<ActivePolicy>>,
-        looking_on: BTreeMap<PolicyName, Arc<LookingOn>>,
-    ) -> Self {
-        let mut asked: Vec<&Arc<ActivePolicy>> = policies.values().filter(|policy| is_authorization(policy)).collect();
-        asked.sort_by_key(|policy| std::cmp::Reverse(breadth(policy)));
-        let covering = |action: &Action| {
-            let deciding = asked.iter().filter(|policy| policy.covers(*action)).map(|policy| (*policy).clone());
-            let others = looking_on.values().filter(|one| is_authorization(&one.policy) && one.policy.covers(*action));
-            Arc::new(Covering { deciding: deciding.collect(), looking_on: others.cloned().collect() })
-        };
-        let covering = Action::ALL.iter().map(covering).collect();
-        Self { policies, looking_on, covering }
-    }
-
-    /// The policy of a gate where none is named: the bundled document's, or else the first by name.
-    fn default_of(&self, gate: DecisionGate) -> Option<&Arc<ActivePolicy>> {
-        let mut serving = self.policies.values().filter(|policy| policy.revision.gate == gate);
-        let bundled = serving.clone().find(|policy| bundled::is_default(&policy.revision.name));
-        bundled.or_else(|| serving.next())
-    }
-}
-
-fn is_authorization(policy: &ActivePolicy) -> bool {
-    policy.revision.gate == DecisionGate::Authorization
-}
-
-fn breadth(policy: &ActivePolicy) -> usize {
-    Action::ALL.iter().filter(|action| policy.covers(**action)).count()
 }
 
 /// The active policies. Cheap to clone; what is handed out stays whole while others are activated.
