@@ -19,7 +19,7 @@ const FIRST_PAUSE_MS: u64 = 2;
 const LONGEST_PAUSE_MS: u64 = 100;
 
 /// Tables whose key alone may already exist.
-const KEYED_TABLES: [&str; 19] = [
+const KEYED_TABLES: [&str; 22] = [
     "user",
     "password",
     "session",
