@@ -1,7 +1,7 @@
 //! Owns the limits in the OpenAPI document that no type tells: those that use cases keep, by their own constants.
 
 use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
-use kernex_model::deployment::MAX_WAVES;
+use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
 use kernex_model::user::MAX_ROLES;
 use serde_json::{Value, json};
 
@@ -57,6 +57,7 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Bundle", "labels", labels()),
         ("Bundle", "signature", signature()),
         ("CommandBundle", "signature", signature()),
+        ("Deployment", "approved_by", json!({ "maxItems": MAX_APPROVALS })),
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
