@@ -1,5 +1,6 @@
 //! The use cases: one file per noun, each reads authorize, load, decide, commit. Knows nothing of HTTP.
 
+pub mod approvals;
 pub mod bundles;
 pub mod caller;
 pub(crate) mod columns;
@@ -32,7 +33,7 @@ pub mod shadow;
 pub mod timelines;
 mod verdict;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ pub use policies::Policies;
 use bundles::BundleNames;
 use bundles::storage::BundleStorage;
 use decision_log::DecisionLog;
+use driver::LastAsked;
 use fleet::Fleet;
 use gauges::{Gauges, Pulse};
 use group::{Group, GroupInbox, group};
@@ -131,6 +133,8 @@ pub struct App {
     beats: Group<BeatJob, ()>,
     wake: Arc<Notify>,
     held: Mutex<HashSet<DeploymentId>>,
+    /// Of deployments that wait for approval. Forgotten by a restart: it is asked again at once.
+    asked: Mutex<HashMap<DeploymentId, LastAsked>>,
     shadows: Shadows,
     /// Replays that may run at once.
     replays: Arc<Semaphore>,
@@ -211,6 +215,7 @@ impl App {
             beats,
             wake: Arc::default(),
             held: Mutex::default(),
+            asked: Mutex::default(),
             shadows,
             replays: Arc::new(Semaphore::new(replay::MAX_AT_ONCE)),
         };

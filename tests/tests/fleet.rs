@@ -1,6 +1,7 @@
 //! Fleets over HTTP: simulated devices against the real server, from the first offer to the way back.
 
 mod fleet {
+    mod approval;
     mod attempts;
     mod bad_bundle;
     mod commander;

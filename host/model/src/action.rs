@@ -77,6 +77,8 @@ actions! {
     DeploymentCreate => "deployment:create", "Create a deployment.";
     DeploymentList => "deployment:list", "List deployments.";
     DeploymentRead => "deployment:read", "See a deployment and its assignments.";
+    DeploymentStart => "deployment:start", "Start a deployment; the host asks in its creator's name.";
+    DeploymentApprove => "deployment:approve", "Approve a deployment that waits.";
     DeploymentControl => "deployment:control", "Pause, resume or cancel a deployment.";
     DeploymentRollback => "deployment:rollback", "Send a deployment's devices back.";
     PolicyList => "policy:list", "List policies and plugins.";

@@ -1,4 +1,6 @@
-//! Owns deployments: the intent (immutable), its waves with their counts, and every step of its execution.
+//! Owns deployments: the intent (immutable), its waves with their counts, and where its execution stands.
+
+mod steps;
 
 use poem_openapi::types::Any;
 use poem_openapi::{Enum, Object};
@@ -12,14 +14,17 @@ use crate::policy::Extent;
 use crate::principal::Principal;
 use crate::selector::Selector;
 use crate::time::Timestamp;
-use crate::wave::{ExclusionCount, Wave, WaveState};
+use crate::wave::{ExclusionCount, Wave};
 
 pub use crate::plan::{MaintenanceWindow, Plan};
+pub use steps::{ApprovalRefused, StepRefused};
 
 /// Waves of one deployment.
 pub const MAX_WAVES: usize = 16;
 /// Bytes of a rollback policy's state between two calls.
 pub const MAX_JUDGE_STATE_BYTES: usize = 4_096;
+/// Approvals of one deployment.
+pub const MAX_APPROVALS: usize = 16;
 
 /// Where a deployment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum)]
@@ -28,6 +33,8 @@ pub const MAX_JUDGE_STATE_BYTES: usize = 4_096;
 pub enum DeploymentState {
     /// Its devices are being chosen.
     Draft,
+    /// Its devices are chosen; the authorization policies do not let it start yet.
+    AwaitingApproval,
     /// Offers are made.
     Running,
     /// A person stopped new offers.
@@ -50,6 +57,7 @@ impl DeploymentState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",
+            Self::AwaitingApproval => "awaiting_approval",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Halted => "halted",
@@ -142,6 +150,9 @@ pub struct Deployment {
     /// The rollback policy's own state between two calls (at most 4 KiB), in base64.
     #[oai(skip)]
     pub judge_state: String,
+    /// Who approved it, in order, each once.
+    #[serde(default)]
+    pub approved_by: Vec<Principal>,
     /// Who created it.
     pub created_by: Principal,
     /// When it was created.
@@ -161,16 +172,6 @@ pub struct AcceptedFailures {
     pub failed: u32,
     /// Its devices that had come to any result.
     pub executed: u32,
-}
-
-/// A step is not possible from where the deployment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a deployment that is {} cannot be {step}", from.as_str())]
-pub struct StepRefused {
-    /// Where it stands.
-    pub from: DeploymentState,
-    /// What was asked for: `paused`, `resumed`, ...
-    pub step: &'static str,
 }
 
 impl Deployment {
@@ -199,149 +200,6 @@ impl Deployment {
         }
     }
 
-    fn step(&mut self, to: DeploymentState, reason: Option<StateReason>, now: Timestamp) {
-        self.state = to;
-        self.reason = reason;
-        self.updated_at = now;
-    }
-
-    fn refuse(&self, step: &'static str) -> StepRefused {
-        StepRefused { from: self.state, step }
-    }
-
-    /// draft -> running: all its devices are chosen; the first wave opens.
-    ///
-    /// # Errors
-    /// Unless it is a draft.
-    pub fn start(&mut self, now: Timestamp) -> Result<(), StepRefused> {
-        if self.state != DeploymentState::Draft {
-            return Err(self.refuse("started"));
-        }
-        self.step(DeploymentState::Running, None, now);
-        self.wave = 0;
-        if let Some(first) = self.waves.first_mut() {
-            first.open(now);
-        }
-        Ok(())
-    }
-
-    /// running -> paused, by a person. A paused one stays as it is.
-    ///
-    /// # Errors
-    /// From any other state.
-    pub fn pause(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
-        match self.state {
-            DeploymentState::Running | DeploymentState::Halted | DeploymentState::Paused => {
-                self.step(DeploymentState::Paused, Some(reason), now);
-                Ok(())
-            }
-            _ => Err(self.refuse("paused")),
-        }
-    }
-
-    /// running -> halted, by the policy, the floor or a fault.
-    ///
-    /// # Errors
-    /// Unless it runs, or is a draft whose planning failed.
-    pub fn halt(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
-        match self.state {
-            DeploymentState::Running | DeploymentState::Draft => {
-                self.step(DeploymentState::Halted, Some(reason), now);
-                Ok(())
-            }
-            _ => Err(self.refuse("halted")),
-        }
-    }
-
-    /// paused or halted -> running; one without waves yet is planned again.
-    ///
-    /// # Errors
-    /// From any other state.
-    pub fn resume(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
-        match self.state {
-            DeploymentState::Paused | DeploymentState::Halted => {
-                if self.state == DeploymentState::Halted
-                    && let Some(open) = self.waves.get(usize::from(self.wave))
-                {
-                    let counts = open.counts.to_policy();
-                    self.accepted = Some(AcceptedFailures {
-                        wave: self.wave,
-                        failed: counts.failures(),
-                        executed: counts.executed(),
-                    });
-                }
-                let planned = self.waves.iter().any(|wave| wave.state != WaveState::Waiting);
-                let to = if planned { DeploymentState::Running } else { DeploymentState::Draft };
-                self.step(to, Some(reason), now);
-                Ok(())
-            }
-            _ => Err(self.refuse("resumed")),
-        }
-    }
-
-    /// Ends it: nobody new is offered anything, what is in flight comes to its end.
-    ///
-    /// # Errors
-    /// Where it has ended already or goes back.
-    pub fn cancel(&mut self, reason: StateReason, now: Timestamp) -> Result<(), StepRefused> {
-        match self.state {
-            DeploymentState::Draft | DeploymentState::Running | DeploymentState::Paused | DeploymentState::Halted => {
-                self.step(DeploymentState::Cancelled, Some(reason), now);
-                Ok(())
-            }
-            _ => Err(self.refuse("cancelled")),
-        }
-    }
-
-    /// Begins to send exposed devices back. Once only: a rollback is never rolled back.
-    ///
-    /// # Errors
-    /// From a draft, or where a rollback was begun before.
-    pub fn roll_back(
-        &mut self,
-        extent: RollbackExtent,
-        reason: StateReason,
-        now: Timestamp,
-    ) -> Result<(), StepRefused> {
-        match self.state {
-            DeploymentState::Draft | DeploymentState::RollingBack | DeploymentState::RolledBack => {
-                Err(self.refuse("rolled back"))
-            }
-            DeploymentState::Running
-            | DeploymentState::Paused
-            | DeploymentState::Halted
-            | DeploymentState::Completed
-            | DeploymentState::Cancelled => {
-                self.rollback = Some(extent);
-                self.settled = false;
-                if let Some(wave) = self.waves.get_mut(usize::from(self.wave)) {
-                    wave.close(WaveState::Failed, now);
-                }
-                self.step(DeploymentState::RollingBack, Some(reason), now);
-                Ok(())
-            }
-        }
-    }
-
-    /// Passes the open wave and opens the next; after the last one the deployment is completed.
-    /// Nothing happens unless it runs.
-    pub fn advance(&mut self, reason: StateReason, now: Timestamp) {
-        if self.state != DeploymentState::Running {
-            return;
-        }
-        if let Some(open) = self.waves.get_mut(usize::from(self.wave)) {
-            open.close(WaveState::Passed, now);
-        }
-        match self.waves.get_mut(usize::from(self.wave) + 1) {
-            Some(next) => {
-                next.open(now);
-                self.wave += 1;
-                self.step(DeploymentState::Running, Some(reason), now);
-            }
-            None => self.step(DeploymentState::Completed, Some(reason), now),
-        }
-    }
-
     /// Whether `extent` sends back an assignment of `wave` that stands at `state`.
     #[must_use]
     pub fn sends_back(&self, wave: u16, state: AssignmentState) -> bool {
@@ -354,28 +212,5 @@ impl Deployment {
                     matches!(state, AssignmentState::Failed | AssignmentState::TimedOut)
                 }
             }
-    }
-
-    /// Notices that nothing more happens by itself. Returns whether that is news.
-    pub fn settle(&mut self, now: Timestamp) -> bool {
-        let counts = self.counts();
-        let to_send = |wave: u16, counts: &StateCounts| {
-            AssignmentState::ALL.into_iter().any(|state| counts.at(state) > 0 && self.sends_back(wave, state))
-        };
-        let left = (0_u16..).zip(&self.waves).any(|(number, wave)| to_send(number, &wave.counts));
-        let idle = counts.active() == 0 && !left;
-        match self.state {
-            DeploymentState::RollingBack if idle => {
-                self.step(DeploymentState::RolledBack, self.reason.clone(), now);
-                self.settled = true;
-                true
-            }
-            DeploymentState::Completed | DeploymentState::Cancelled if idle && !self.settled => {
-                self.settled = true;
-                self.updated_at = now;
-                true
-            }
-            _ => false,
-        }
     }
 }

@@ -19,7 +19,7 @@ use super::planning::queued;
 use super::{App, AppError, Caller, Scope};
 
 /// How often a step that a person asked for is tried again when the driver moved the deployment meanwhile.
-const MAX_TRIES: usize = 10;
+pub(super) const MAX_TRIES: usize = 10;
 
 /// What a deployment brings to its devices.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +114,8 @@ impl App {
         Ok(Preview { waves, exclusions: chosen.exclusions, decision: chosen.decision })
     }
 
-    /// Creates a deployment; its devices are chosen at once, by the driver.
+    /// Creates a deployment; its devices are chosen at once, by the driver, which then asks whether its creator may
+    /// start it.
     ///
     /// # Errors
     /// Denied; not found where the bundle is; a conflict where it must not be deployed; invalid where a
@@ -206,6 +207,7 @@ impl App {
             accepted: None,
             settled: false,
             judge_state: String::new(),
+            approved_by: Vec::new(),
             created_by: caller.principal,
             created_at: now,
             updated_at: now,
@@ -267,13 +269,13 @@ impl App {
         control: Control,
         remark: Option<Remark>,
     ) -> Result<Deployment, AppError> {
-        let grant = self.gatekeeper.authorize(
-            caller,
-            control.action(),
-            "deployment",
-            Some(id.to_string()),
-            vec![Fact::text("step", control.word())],
-        )?;
+        // Read before the policies are asked, because their answer may depend on it.
+        let mut facts = match self.store.deployment(id).await? {
+            Some(deployment) => self.authorization_facts(&deployment).await?,
+            None => Vec::new(),
+        };
+        facts.push(Fact::text("step", control.word()));
+        let grant = self.gatekeeper.authorize(caller, control.action(), "deployment", Some(id.to_string()), facts)?;
         for _ in 0..MAX_TRIES {
             match self.try_control(&grant, id, control, remark.as_ref()).await {
                 Err(AppError::Stale) => {}

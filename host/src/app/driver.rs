@@ -10,6 +10,7 @@ mod offer;
 mod plan;
 mod send_back;
 mod soak;
+mod start;
 
 use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, StateReason};
@@ -19,6 +20,8 @@ use kernex_store::{CommitError, Due};
 use super::execution::Work;
 use super::fleet::ChangedDevices;
 use super::{App, AppError};
+
+pub(super) use start::LastAsked;
 
 /// Assignments that one step moves, at most.
 pub const STEP: usize = 1_000;
@@ -68,8 +71,16 @@ impl App {
         let mut moved = self.expire(id).await?;
         moved = moved.or(self.soak(id).await?);
         let Some(deployment) = self.store.deployment(id).await? else { return Ok(moved) };
+        if deployment.state != DeploymentState::AwaitingApproval {
+            self.forget_asked(id);
+        }
         match deployment.state {
             DeploymentState::Draft => moved = moved.or(self.plan(deployment).await?),
+            DeploymentState::AwaitingApproval => {
+                // Whoever approves it sees how many devices it has by now.
+                moved = moved.or(self.join(&deployment, changed).await?);
+                moved = moved.or(self.begin_again(id).await?);
+            }
             DeploymentState::Running => {
                 moved = moved.or(self.join(&deployment, changed).await?);
                 moved = moved.or(self.judge(id).await?);

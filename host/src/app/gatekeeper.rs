@@ -1,10 +1,10 @@
 //! Owns the question "may this caller do that?": asks the authorization policies, every time, and keeps their answers.
 
+mod question;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use kernex_model::action::Action;
-use kernex_model::comparison::Finding;
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
@@ -18,11 +18,13 @@ use super::caller::Caller;
 use super::context::Context;
 use super::decision_log::DecisionLog;
 use super::error::AppError;
-use super::policies::again::{Recorded, Told, checked};
-use super::policies::looking_on::{Shadows, Shown};
+use super::policies::looking_on::Shadows;
 use super::policies::{ActivePolicy, Covering, Policies};
-use super::verdict::{Asked, POLICY_FAULT, Verdict, fault_reason, json};
+use super::verdict::{POLICY_FAULT, fault_reason};
 use crate::telemetry::Metrics;
+use question::Question;
+
+pub use question::Refusal;
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -53,56 +55,6 @@ pub struct Grant {
 
 /// The audit record of something granted, and the decisions that allowed it.
 pub type GrantRecord = (AuditRecord, Vec<Decision>);
-
-/// What a policy was asked and how it answered. Written out as a record only where somebody keeps it: most
-/// answers allow a read, and are counted.
-#[derive(Debug)]
-struct Question {
-    policy: Arc<ActivePolicy>,
-    request: Arc<AuthorizationRequest>,
-    answer: Result<AuthorizationDecision, Reason>,
-    facts_read: Vec<Fact>,
-    fuel: u64,
-    duration: Duration,
-}
-
-impl Question {
-    fn outcome(&self) -> DecisionOutcome {
-        self.told().0
-    }
-
-    fn told(&self) -> (DecisionOutcome, Reason) {
-        match &self.answer {
-            Ok(answer) => checked(answer),
-            Err(reason) => (DecisionOutcome::Fault, reason.clone()),
-        }
-    }
-
-    fn shown(&self, caller: &Caller, context: &Context) -> Shown {
-        let (outcome, Reason { code, message }) = self.told();
-        let finding = Finding { outcome, code, message, fuel: self.fuel };
-        Shown {
-            recorded: Recorded::Check(self.request.clone()),
-            facts: self.facts_read.clone(),
-            decided: Told { finding, action: serde_json::Value::Null },
-            at: context.now(),
-            request_id: caller.request_id,
-        }
-    }
-
-    fn decision(&self, caller: &Caller, context: &Context) -> Decision {
-        let asked = Asked {
-            facts_read: self.facts_read.clone(),
-            fuel: self.fuel,
-            duration: self.duration,
-            request_id: caller.request_id,
-            ..Asked::new(caller.principal, self.request.action.clone(), &*self.request)
-        };
-        let (outcome, reason) = self.told();
-        let output = self.answer.as_ref().ok().map(json);
-        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
-    }
-}
 
 /// Which resources of a kind a caller may see.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +110,27 @@ impl Gatekeeper {
         id: Option<String>,
         facts: Vec<Fact>,
     ) -> Result<Grant, AppError> {
+        self.consult(caller, action, kind, id, facts).map_err(|refusal| match refusal {
+            Refusal::Decided(decision) => self.denied(*decision),
+            // Activating keeps every action covered, so this is a defect, or the action came with a newer program; the
+            // gate stays shut all the same.
+            Refusal::Uncovered => AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())),
+        })
+    }
+
+    /// Asks as [`Gatekeeper::authorize`] does, for whoever does something else about a refusal than to answer with it:
+    /// it is not written down.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn consult(
+        &self,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+        id: Option<String>,
+        facts: Vec<Fact>,
+    ) -> Result<Grant, Refusal> {
         if caller.principal == Principal::System {
             return Ok(self.grant(caller, action, (kind, id), Vec::new(), Arc::default()));
         }
@@ -170,15 +143,12 @@ impl Gatekeeper {
             self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
             self.show(&covering, &asked, caller);
             if outcome != DecisionOutcome::Allow {
-                return Err(self.denied(&asked, caller));
+                return Err(Refusal::Decided(Box::new(asked.decision(caller, &self.context))));
             }
             granted.push(asked);
         }
         if granted.is_empty() {
-            // Activating keeps every action covered; where it is not all the same, the gate stays shut.
-            let detail = format!("no authorization policy is asked about `{}`", action.as_str());
-            tracing::error!(action = action.as_str(), "no authorization policy is asked about an action; nobody can do it");
-            return Err(AppError::Forbidden { code: "no-policy", detail });
+            return Err(Refusal::Uncovered);
         }
         Ok(self.grant(caller, action, (kind, id), granted, covering))
     }
@@ -232,8 +202,7 @@ impl Gatekeeper {
     }
 
     /// Writes a denial down and says so.
-    fn denied(&self, asked: &Question, caller: &Caller) -> AppError {
-        let decision = asked.decision(caller, &self.context);
+    fn denied(&self, decision: Decision) -> AppError {
         let (id, reason) = (decision.id, Reason::new(&*decision.code, &*decision.message));
         self.log.offer(decision);
         AppError::Denied { decision: id, reason }
@@ -346,7 +315,7 @@ impl Gatekeeper {
             fuel: run.fuel,
             duration: run.duration,
         };
-        Err(self.denied(&asked, caller))
+        Err(self.denied(asked.decision(caller, &self.context)))
     }
 }
 
@@ -364,12 +333,17 @@ impl Grant {
         self
     }
 
+    /// The decisions that granted it; none for the host itself.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.asked.iter().map(|asked| asked.decision(&self.caller, &self.context)).collect()
+    }
+
     /// The audit record of what was granted, and the decisions that allowed it (none for the host itself):
     /// to be committed in one transaction with the change. `detail` must hold no secret.
     #[must_use]
     pub fn record(&self, detail: Option<serde_json::Value>) -> GrantRecord {
-        let decisions: Vec<Decision> =
-            self.asked.iter().map(|asked| asked.decision(&self.caller, &self.context)).collect();
+        let decisions = self.decisions();
         let audit = AuditRecord {
             id: AuditId(self.context.ulid()),
             at: self.context.now(),

@@ -1,5 +1,6 @@
 //! Owns who callers are: accounts, logins, API keys and tokens, and what is remembered of them between two requests.
 
+mod absent;
 pub mod access;
 pub mod accounts;
 pub mod api_keys;
@@ -87,6 +88,12 @@ pub(super) struct KeyStanding {
     digest: Digest,
     roles: Arc<[RoleName]>,
     expires_at: Option<Timestamp>,
+}
+
+impl KeyStanding {
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
 }
 
 /// Keys, caches and limits of identity.
@@ -240,11 +247,7 @@ impl App {
         if owner != user || now >= expires_at {
             return Err(ended());
         }
-        let read = async {
-            let found = self.store.user(user).await?;
-            Ok::<_, StoreError>(found.map(|found| UserStanding { roles: found.roles.into(), disabled: found.disabled }))
-        };
-        let standing = self.identity.users.get(user, read).await?.ok_or_else(ended)?;
+        let standing = self.user_standing(user).await?.ok_or_else(ended)?;
         if standing.disabled {
             return Err(AppError::unauthenticated("account-disabled", "the account is disabled"));
         }
@@ -260,8 +263,24 @@ impl App {
             || AppError::unauthenticated("invalid-api-key", "the API key is not valid, was revoked or has expired");
         let presented = presented(API_KEY_PREFIX, key).ok_or_else(refused)?;
         let id = ApiKeyId(presented.id);
+        let standing = self.key_standing(id).await?.ok_or_else(refused)?;
+        if standing.has_expired(now) || !same(&standing.digest, &presented.digest) {
+            return Err(refused());
+        }
+        Ok((Principal::Service(id), standing.roles, None))
+    }
+
+    async fn user_standing(&self, user: UserId) -> Result<Option<UserStanding>, StoreError> {
         let read = async {
-            let found = self.store.api_key(id).await?;
+            let found = self.store.user(user).await?;
+            Ok::<_, StoreError>(found.map(|found| UserStanding { roles: found.roles.into(), disabled: found.disabled }))
+        };
+        self.identity.users.get(user, read).await
+    }
+
+    async fn key_standing(&self, key: ApiKeyId) -> Result<Option<KeyStanding>, StoreError> {
+        let read = async {
+            let found = self.store.api_key(key).await?;
             Ok::<_, StoreError>(found.and_then(|found| {
                 Some(KeyStanding {
                     digest: found.secret_digest?,
@@ -270,11 +289,6 @@ impl App {
                 })
             }))
         };
-        let standing = self.identity.api_keys.get(id, read).await?.ok_or_else(refused)?;
-        let expired = standing.expires_at.is_some_and(|expires_at| now >= expires_at);
-        if expired || !same(&standing.digest, &presented.digest) {
-            return Err(refused());
-        }
-        Ok((Principal::Service(id), standing.roles, None))
+        self.identity.api_keys.get(key, read).await
     }
 }

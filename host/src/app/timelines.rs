@@ -92,7 +92,7 @@ impl App {
                 None if chosen.devices.is_empty() => {
                     say("not-a-candidate", "the targeting policy does not consider such devices".to_owned())
                 }
-                None if !matches!(deployment.state, DeploymentState::Draft | DeploymentState::Running) => say(
+                None if !takes_in(deployment.state) => say(
                     "deployment-not-running",
                     format!("the deployment is {}; the device joins if it goes on", deployment.state.as_str()),
                 ),
@@ -116,6 +116,9 @@ impl App {
             .unwrap_or_default();
         let code = |code: &str, message: String| (code.to_owned(), message);
         match assignment.state {
+            AssignmentState::Queued if deployment.state == DeploymentState::AwaitingApproval => {
+                code("awaiting-approval", format!("the deployment does not start yet{reason}"))
+            }
             AssignmentState::Queued if deployment.state != DeploymentState::Running => {
                 code("deployment-not-running", format!("the deployment is {}{reason}", deployment.state.as_str()))
             }
@@ -170,5 +173,18 @@ impl App {
 
     fn last_seen_text(&self, device: DeviceId) -> String {
         self.fleet.last_seen(device).map_or_else(|| "never".to_owned(), |seen| format!("at {seen}"))
+    }
+}
+
+/// Whether devices that begin to match are taken in there.
+fn takes_in(state: DeploymentState) -> bool {
+    match state {
+        DeploymentState::Draft | DeploymentState::AwaitingApproval | DeploymentState::Running => true,
+        DeploymentState::Paused
+        | DeploymentState::Halted
+        | DeploymentState::Completed
+        | DeploymentState::Cancelled
+        | DeploymentState::RollingBack
+        | DeploymentState::RolledBack => false,
     }
 }

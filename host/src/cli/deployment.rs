@@ -22,6 +22,7 @@ Examples:
   kernex deployment watch dep_…
   kernex deployment watch dep_… --output json | jq -r .state
   kernex deployment list --limit 5
+  kernex deployment approve dep_… --reason 'looked at with the vendor'
   kernex deployment pause dep_… --reason 'wait for the weekend'
   kernex deployment resume dep_…
   kernex deployment rollback dep_… --reason 'the modem does not come up'";
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Create(Box<Create>),
     /// List deployments, the newest first
     List(Listing),
+    /// Approve what somebody else created and may not start alone
+    Approve(Step),
     /// Make no new offers until it is resumed
     Pause(Step),
     /// Go on with a deployment that is paused or halted
@@ -178,6 +181,7 @@ impl Command {
         match self {
             Self::Create(create) => create.run().await,
             Self::List(listing) => listing.print("/api/v1/deployments", &[], &COLUMNS).await,
+            Self::Approve(step) => step.ask("approve").await,
             Self::Pause(step) => step.ask("pause").await,
             Self::Resume(step) => step.ask("resume").await,
             Self::Cancel(step) => step.ask("cancel").await,

@@ -134,7 +134,8 @@ impl DeploymentApi {
 
     /// Create a deployment
     ///
-    /// It begins at once: the targeting policy chooses its devices, the first wave opens, offers are made.
+    /// It begins at once: the targeting policy chooses its devices, the first wave opens, offers are made. Where the
+    /// authorization policies do not let its creator start it (`deployment:start`), it waits for approval before that.
     #[oai(path = "/deployments", method = "post", operation_id = "create_deployment")]
     async fn create_deployment(&self, caller: Bearer, body: Json<DeploymentRequest>) -> Answer<Created> {
         let deployment = self.app.create_deployment(&caller.0, body.0.parse()?).await?;
@@ -189,6 +190,20 @@ impl DeploymentApi {
         Ok(listed.into())
     }
 
+    /// Approve a deployment
+    ///
+    /// One that waits for approval: the authorization policies are asked again whether its creator may start it.
+    /// Everybody counts once; whose approval counts is the policies' to say.
+    #[oai(path = "/deployments/:id/approve", method = "post", operation_id = "approve_deployment")]
+    async fn approve_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<StepRequest>,
+    ) -> Answer<Json<Deployment>> {
+        Ok(Json(self.app.approve_deployment(&caller.0, id.0, body.0.reason).await?))
+    }
+
     /// Pause a deployment
     ///
     /// No new offers are made; what is in flight goes on.
@@ -204,7 +219,8 @@ impl DeploymentApi {
 
     /// Resume a deployment
     ///
-    /// Also one that a policy or the host's floor halted.
+    /// Also one that a policy or the host's floor halted. One that has never run is planned again, and the
+    /// authorization policies are asked whether it may start.
     #[oai(path = "/deployments/:id/resume", method = "post", operation_id = "resume_deployment")]
     async fn resume_deployment(
         &self,

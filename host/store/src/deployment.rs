@@ -37,7 +37,7 @@ fn settled_text(settled: bool) -> &'static str {
 impl Record for Deployment {
     type Id = DeploymentId;
     const TABLE: &'static str = "deployment";
-    const OPAQUE: &'static [&'static str] = &["config", "plan"];
+    const OPAQUE: &'static [&'static str] = &["config", "plan", "approved_by"];
     const DERIVED: &'static [&'static str] = &["newest_first", "kind_and_state", "progress"];
 
     fn key_of(id: &DeploymentId) -> Key {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use kernex_tests::harness::{DeviceKey, ServerProcess, TestServer, run};
+use kernex_tests::harness::{DeviceKey, ServerProcess, TestServer, eventually, run};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -69,6 +69,34 @@ fn an_operator_runs_the_fleet_from_the_terminal() {
         let cancelled = done(terminal(&format!("deployment cancel {deployment} --reason enough")).await);
         assert!(cancelled.contains("cancelled") && cancelled.contains("enough"), "{cancelled}");
         assert!(done(terminal("deployment list").await).contains(&deployment));
+    });
+}
+
+#[test]
+fn what_waits_is_approved_from_the_terminal() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        server.grant_roles(json!({"planner": {"grants": ["deployment:create"]}})).await;
+        let planner = server.user("planner").await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        let create = format!("deployment create --bundle {bundle} --selector site=nowhere");
+        let created = done(kernex(&server.base(), planner.token(), &create).await);
+        let deployment = created.split_whitespace().next().expect("an identifier").to_owned();
+        let terminal = async |words: &str| done(kernex(&server.base(), admin.token(), words).await);
+        let table = eventually("it waits", async || {
+            let table = terminal("deployment list").await;
+            table.contains("awaiting_approval").then_some(table)
+        })
+        .await;
+        assert!(table.contains("no role of the caller grants `deployment:start`"), "{table}");
+        let shown = terminal(&format!("deployment show {deployment}")).await;
+        assert!(shown.contains("awaiting_approval") && shown.contains("policy:rbac"), "{shown}");
+        let approved = terminal(&format!("deployment approve {deployment} --reason seen")).await;
+        assert!(approved.contains("because seen (approved, by usr_"), "{approved}");
+        let again = kernex(&server.base(), admin.token(), &format!("deployment approve {deployment}")).await;
+        assert_eq!(again.status.code(), Some(1));
+        assert!(said(&again).contains("has approved this deployment before"), "{}", said(&again));
     });
 }
 

@@ -204,6 +204,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     read("list_deployments", "GET /api/v1/deployments", SEES),
     read("get_deployment", "GET /api/v1/deployments/{deployment}", SEES),
     read("list_assignments", "GET /api/v1/deployments/{deployment}/assignments", SEES),
+    change("approve_deployment", "POST /api/v1/deployments/{awaiting}/approve", "{}", RUNS, "deployment:approve"),
     change("pause_deployment", "POST /api/v1/deployments/{deployment}/pause", "{}", RUNS, "deployment:control"),
     change("resume_deployment", "POST /api/v1/deployments/{paused}/resume", "{}", RUNS, "deployment:control"),
     change("cancel_deployment", "POST /api/v1/deployments/{deployment}/cancel", "{}", RUNS, "deployment:control"),

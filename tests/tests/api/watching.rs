@@ -111,3 +111,30 @@ fn ctrl_c_ends_the_watching_and_not_the_deployment() {
         assert_eq!(now["state"], "running");
     });
 }
+
+#[test]
+fn what_waits_for_approval_is_watched_until_it_ends() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        server.grant_roles(json!({"planner": {"grants": ["deployment:create"]}})).await;
+        let planner = server.user("planner").await;
+        server.device().await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        let order = json!({"name": "by a planner", "bundle_id": bundle, "selector": "*"});
+        let deployment = planner.post("/deployments").json(order).await.expect(201).id();
+        let watch = |name: &str, more: &str| {
+            Watch::start(&server, &admin, name, &format!("deployment watch {deployment}{more}"))
+        };
+        let (mut lines, mut objects) = (watch("lines", ""), watch("objects", " --output json"));
+        lines.says("awaiting_approval").await;
+        objects.says("\"state\":\"awaiting_approval\"").await;
+        let path = format!("/deployments/{deployment}");
+        admin.post(&format!("{path}/approve")).json(json!({})).await.expect(200);
+        objects.says("\"approved_by\":[\"usr_").await;
+        admin.post(&format!("{path}/cancel")).json(json!({"reason": "it is enough"})).await.expect(200);
+        lines.ends_with(0).await;
+        objects.ends_with(0).await;
+        assert!(lines.printed().contains("cancelled because it is enough"), "{}", lines.printed());
+    });
+}

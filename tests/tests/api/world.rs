@@ -137,6 +137,30 @@ impl<'s> World<'s> {
         deployment
     }
 
+    /// A deployment that waits for approval: its creator may not start it.
+    async fn awaiting(&self) -> String {
+        self.lasting("curfew", self.curfew()).await;
+        let body = json!({"name": "to nobody", "config": {"level": 1}, "selector": "fact.n=nothing"});
+        let deployment = self.service.post("/deployments").json(body).await.expect(201).id();
+        eventually("it waits", async || {
+            let found = self.admin.get(&format!("/deployments/{deployment}")).await.expect(200);
+            (found["state"] == "awaiting_approval").then_some(())
+        })
+        .await;
+        deployment
+    }
+
+    /// A policy by which nobody but administrators starts a deployment.
+    async fn curfew(&self) -> String {
+        let settings = json!({
+            "covers": ["deployment:start"], "exempt": [{"role": "admin"}],
+            "freezes": [{"name": "for ever", "from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}],
+        });
+        let revision = self.server.revision("curfew", "freeze", "authorization", settings).await;
+        self.server.activate("curfew", revision).await;
+        "curfew".to_owned()
+    }
+
     async fn replay(&self) -> String {
         let body = json!({"revision": 1, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
         self.post("/policies/rbac/replay", body).await.expect(202).id()
@@ -210,6 +234,7 @@ impl Things<'_, '_> {
             "my-bundle" => world.bundle.clone(),
             "bundle" => world.server.bundle(&format!("b-{}", Ulid::new()), "1", b"content").await,
             "deployment" => world.deployment().await,
+            "awaiting" => world.awaiting().await,
             "paused" => world.paused().await,
             "plugin" => {
                 world

@@ -3,8 +3,11 @@
 use kernex_model::assignment::AssignmentState;
 use kernex_model::count::StateCounts;
 use kernex_model::deployment::{
-    AcceptedFailures, Deployment, DeploymentState as S, MaintenanceWindow, Plan, RollbackExtent,
+    AcceptedFailures, ApprovalRefused, Deployment, DeploymentState as S, MAX_APPROVALS, MaintenanceWindow, Plan,
+    RollbackExtent,
 };
+use kernex_model::id::{Ulid, UserId};
+use kernex_model::principal::Principal;
 use kernex_model::time::Timestamp;
 use kernex_model::wave::WaveState;
 use proptest::prelude::*;
@@ -16,6 +19,8 @@ const STEPS: usize = 30;
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Start,
+    AwaitApproval,
+    Approve(u8),
     Pause,
     Halt,
     Resume,
@@ -32,6 +37,8 @@ fn extent() -> impl Strategy<Value = RollbackExtent> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Start),
+        2 => Just(Step::AwaitApproval),
+        2 => (0..4_u8).prop_map(Step::Approve),
         2 => Just(Step::Pause),
         2 => Just(Step::Halt),
         3 => Just(Step::Resume),
@@ -42,12 +49,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn person(number: u8) -> Principal {
+    Principal::User(UserId(Ulid(u128::from(number))))
+}
+
 /// Takes the step; whether it was allowed and did something.
 fn take(deployment: &mut Deployment, step: Step, now: Timestamp) -> bool {
     let before = deployment.state;
     let wave = deployment.wave;
     match step {
         Step::Start => deployment.start(now).is_ok(),
+        Step::AwaitApproval => deployment.await_approval(reason("approval-required"), now).is_ok(),
+        Step::Approve(number) => deployment.approve(person(number), reason("approved"), now).is_ok(),
         Step::Pause => deployment.pause(reason("pause"), now).is_ok(),
         Step::Halt => deployment.halt(reason("halt"), now).is_ok(),
         Step::Resume => deployment.resume(reason("resume"), now).is_ok(),
@@ -63,7 +76,8 @@ fn take(deployment: &mut Deployment, step: Step, now: Timestamp) -> bool {
 
 fn may_follow(from: S) -> &'static [S] {
     match from {
-        S::Draft => &[S::Running, S::Halted, S::Cancelled],
+        S::Draft => &[S::AwaitingApproval, S::Running, S::Halted, S::Cancelled],
+        S::AwaitingApproval => &[S::AwaitingApproval, S::Running, S::Paused, S::Halted, S::Cancelled],
         S::Running => &[S::Running, S::Paused, S::Halted, S::Completed, S::Cancelled, S::RollingBack],
         S::Paused => &[S::Paused, S::Running, S::Draft, S::Cancelled, S::RollingBack],
         S::Halted => &[S::Running, S::Draft, S::Paused, S::Cancelled, S::RollingBack],
@@ -103,6 +117,9 @@ proptest! {
             }
             prop_assert!(rollbacks <= 1, "a rollback is begun once");
             prop_assert_eq!(deployment.rollback.is_some(), rollbacks == 1);
+            if !matches!(step, Step::Approve(_)) {
+                prop_assert_eq!(&deployment.approved_by, &before.approved_by, "only approving approves");
+            }
             let open = deployment.waves.iter().filter(|wave| wave.state == WaveState::Open).count();
             prop_assert!(open <= 1);
             if deployment.state == S::Running {
@@ -212,4 +229,46 @@ fn whoever_resumes_after_a_halt_accepts_what_had_failed() {
     deployment.halt(reason("floor"), now).expect("a running one halts");
     deployment.resume(reason("resume"), now).expect("a halted one goes on");
     assert_eq!(deployment.accepted, Some(AcceptedFailures { wave: 0, failed: 5, executed: 9 }));
+}
+
+#[test]
+fn each_approval_counts_once_and_only_while_it_waits() {
+    let (mut deployment, _) = draft(&[3, 4], Plan::default());
+    let now = start();
+    let not_awaited = |from| Err::<(), _>(ApprovalRefused::NotAwaited { from });
+    assert_eq!(deployment.approve(person(1), reason("approved"), now), not_awaited(S::Draft));
+    deployment.await_approval(reason("approval-required"), now).expect("a draft waits");
+    for number in 1..=u8::try_from(MAX_APPROVALS).expect("a few") {
+        assert_eq!(deployment.approve(person(number), reason("approved"), now), Ok(()));
+        assert_eq!(deployment.approve(person(number), reason("approved"), now), Err(ApprovalRefused::Repeated));
+    }
+    assert_eq!(deployment.approve(person(0), reason("approved"), now), Err(ApprovalRefused::TooMany));
+    assert_eq!(deployment.approved_by.len(), MAX_APPROVALS);
+    assert_eq!(deployment.state, S::AwaitingApproval, "whether they are enough is not its own to say");
+    assert_eq!(deployment.free_slots(now), 0);
+
+    deployment.start(now).expect("one that waits starts");
+    assert_eq!((deployment.state, deployment.waves[0].state), (S::Running, WaveState::Open));
+    assert_eq!(deployment.approve(person(0), reason("approved"), now), not_awaited(S::Running));
+    assert!(deployment.await_approval(reason("approval-required"), now).is_err(), "what runs has started");
+}
+
+#[test]
+fn what_waits_for_approval_is_asked_about_again_when_it_is_resumed() {
+    let (mut deployment, _) = draft(&[3], Plan::default());
+    let now = start();
+    deployment.await_approval(reason("approval-required"), now).expect("a draft waits");
+    deployment.approve(person(1), reason("approved"), now).expect("it waits");
+    assert!(deployment.resume(reason("resume"), now).is_err(), "a person does not start it without asking");
+    assert!(deployment.roll_back(RollbackExtent::Everyone, reason("rollback"), now).is_err(), "nobody has it");
+    for stop in [Deployment::pause, Deployment::halt] {
+        stop(&mut deployment, reason("stop"), now).expect("one that waits is stopped");
+        assert!(deployment.approve(person(2), reason("approved"), now).is_err(), "it does not wait now");
+        deployment.resume(reason("resume"), now).expect("one that was stopped goes on");
+        assert_eq!(deployment.state, S::Draft, "it is planned again, and then asked about");
+        deployment.await_approval(reason("approval-required"), now).expect("a draft waits");
+    }
+    assert_eq!(deployment.approved_by, [person(1)], "approvals stay");
+    deployment.cancel(reason("cancel"), now).expect("one that waits is cancelled");
+    assert!(deployment.start(now).is_err());
 }

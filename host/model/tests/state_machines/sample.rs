@@ -60,6 +60,7 @@ pub(super) fn draft(sizes: &[usize], plan: Plan) -> (Deployment, Vec<Assignment>
         accepted: None,
         settled: false,
         judge_state: String::new(),
+        approved_by: Vec::new(),
         created_by: Principal::System,
         created_at: start(),
         updated_at: start(),

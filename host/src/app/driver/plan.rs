@@ -1,4 +1,4 @@
-//! Owns turning a draft into a running deployment, and letting devices join one that runs.
+//! Owns choosing a draft's devices, and letting devices join a deployment that runs or waits for approval.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ enum Written<'a> {
 }
 
 impl App {
-    /// Chooses a draft's devices and writes them down, chunk by chunk; then the first wave opens. Killed in
-    /// the middle it begins again: what is written already is recognized by its identifier.
+    /// Chooses a draft's devices and writes them down, chunk by chunk; then it starts, or waits for approval. Killed
+    /// in the middle it begins again: what is written already is recognized by its identifier.
     pub(super) async fn plan(&self, draft: Deployment) -> Result<Progress, AppError> {
         let id = draft.id;
         let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
@@ -47,15 +47,10 @@ impl App {
         }
         let written = if first { Written::Nothing } else { Written::Some { decision: &chosen.decision } };
         self.assign(id, &chosen, written).await?;
-        let mut deployment = self.load_deployment(id).await?;
-        let now = self.context.now();
-        deployment.start(now).map_err(|_| AppError::Stale)?;
-        deployment.reason =
-            Some(StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by });
-        let mut work = Work::new(now, [deployment]);
-        work.deployment_mut(id);
+        let deployment = self.load_deployment(id).await?;
+        let planned = StateReason { code: "planned".to_owned(), message: chosen.decision.message.clone(), by };
         // Devices that changed meanwhile are in the next pass's list: they join like any that come later.
-        self.finish(work, id, "start").await?;
+        self.begin(deployment, planned).await?;
         Ok(Progress::Moved)
     }
 

@@ -150,7 +150,8 @@ fn reason(shown: &Shown) -> String {
         (None, DeploymentState::Running) => "the rollback policy has not spoken yet".to_owned(),
         (
             None,
-            DeploymentState::Paused
+            DeploymentState::AwaitingApproval
+            | DeploymentState::Paused
             | DeploymentState::Halted
             | DeploymentState::Completed
             | DeploymentState::Cancelled
@@ -165,7 +166,10 @@ fn tone(state: DeploymentState) -> Tone {
         DeploymentState::Draft | DeploymentState::Cancelled => Tone::Quiet,
         DeploymentState::Running => Tone::Busy,
         DeploymentState::Completed => Tone::Good,
-        DeploymentState::Paused | DeploymentState::Halted | DeploymentState::RollingBack => Tone::Warning,
+        DeploymentState::AwaitingApproval
+        | DeploymentState::Paused
+        | DeploymentState::Halted
+        | DeploymentState::RollingBack => Tone::Warning,
         DeploymentState::RolledBack => Tone::Bad,
     }
 }

@@ -1,8 +1,8 @@
 //! Owns the limits in the OpenAPI document that no type tells: those that use cases keep, by their own constants.
 
 use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
-use kernex_model::deployment::MAX_WAVES;
 use kernex_model::comparison::MAX_COUNTED;
+use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
 use kernex_model::document::MAX_HISTORY;
 use kernex_model::record::DecisionGate;
 use kernex_model::user::MAX_ROLES;
@@ -66,6 +66,7 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Bundle", "labels", labels()),
         ("Bundle", "signature", signature()),
         ("CommandBundle", "signature", signature()),
+        ("Deployment", "approved_by", json!({ "maxItems": MAX_APPROVALS })),
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),

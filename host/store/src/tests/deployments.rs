@@ -8,6 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::{CommitError, DeploymentFilter, Due, Page};
 
+/// Migrations before the one that made room for approvals.
+const BEFORE_APPROVALS: usize = 10;
+
 fn deployment(number: u64, state: DeploymentState, kind: DeploymentKind) -> Deployment {
     let settled = state == DeploymentState::Completed;
     serde_json::from_value(json!({
@@ -59,6 +62,32 @@ async fn deployments_are_listed_newest_first_by_state_and_kind() {
     }
     let unsettled: Vec<_> = all.iter().rev().filter(|d| !d.settled).cloned().collect();
     assert_eq!(store.unsettled_deployments().await.unwrap(), unsettled);
+}
+
+#[tokio::test]
+async fn an_older_program_does_not_start_what_waits_for_approval() {
+    let store = memory().await;
+    let mut waiting = deployment(1, DeploymentState::AwaitingApproval, DeploymentKind::Fleet);
+    waiting.approved_by = vec![Principal::User(UserId(ulid(2))), Principal::User(UserId(ulid(3)))];
+    let running = deployment(4, DeploymentState::Running, DeploymentKind::Fleet);
+    let mut make = changes();
+    make.create(&waiting).create(&running);
+    store.commit(make).await.unwrap();
+    let listed = async |state| {
+        let filter = DeploymentFilter { kind: Some(DeploymentKind::Fleet), state: Some(state) };
+        store.list_deployments(filter, &Page::first(10)).await.unwrap().items
+    };
+    assert_eq!(store.deployment(waiting.id).await.unwrap().as_ref(), Some(&waiting));
+    assert_eq!(listed(DeploymentState::AwaitingApproval).await, [waiting.clone()]);
+
+    let steps = store.migrations().status().await.unwrap().len() - BEFORE_APPROVALS;
+    assert_eq!(store.migrations().down(steps).await.unwrap(), steps);
+    // Rows as they were before: nobody has approved them.
+    assert_eq!(store.migrations().up().await.unwrap(), steps);
+    let halted = Deployment { state: DeploymentState::Halted, approved_by: Vec::new(), ..waiting };
+    assert_eq!(listed(DeploymentState::Halted).await, [halted]);
+    assert_eq!(listed(DeploymentState::AwaitingApproval).await, []);
+    assert_eq!(listed(DeploymentState::Running).await, [running]);
 }
 
 #[tokio::test]

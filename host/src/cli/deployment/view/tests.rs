@@ -183,6 +183,25 @@ fn a_deployment_that_was_rolled_back() {
 }
 
 #[test]
+fn a_deployment_that_waits_for_approval() {
+    let message = "1 more person with the role `lead` has to approve: it has 500 devices, more than 100";
+    let shown = seen(json!({
+        "state": "awaiting_approval", "approved_by": [],
+        "reason": { "code": "approval-required", "message": message, "by": "policy:four-eyes" },
+        "waves": [{ "name": "all", "state": "waiting", "counts": { "queued": 500 } }],
+    }))
+    .shown;
+    assert_eq!(
+        draw(150, 30, &shown, None),
+        [
+            "awaiting_approval  00:00:14  two: gateway-os 2.0.0 to simulated=true  dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D",
+            format!("  because {message} (policy:four-eyes)").as_str(),
+            "  all  ░░░░░░░░░░░░   0 %  500 waiting",
+        ]
+    );
+}
+
+#[test]
 fn a_draft_and_trouble() {
     let draft = seen(json!({ "state": "draft" })).shown;
     let lines = draw(100, 30, &draft, Some("no answer for 00:00:07: connection refused"));
