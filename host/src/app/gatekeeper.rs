@@ -112,9 +112,12 @@ impl Gatekeeper {
     ) -> Result<Grant, AppError> {
         self.consult(caller, action, kind, id, facts).map_err(|refusal| match refusal {
             Refusal::Decided(decision) => self.denied(*decision),
-            // Activating keeps every action covered, so this is a defect, or the action came with a newer program; the
-            // gate stays shut all the same.
-            Refusal::Uncovered => AppError::Internal(format!("no authorization policy covers `{}`", action.as_str())),
+            // Activating keeps every action covered; where it is not all the same, the gate stays shut.
+            Refusal::Uncovered => {
+                let detail = format!("no authorization policy is asked about `{}`, so that nobody may do it", action.as_str());
+                tracing::error!("{detail}");
+                AppError::Forbidden { code: "no-policy", detail }
+            }
         })
     }
 
