@@ -80,7 +80,8 @@ fn batches(policy: &Policy) {
         }
     };
     let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (seconds(together), seconds(singly))).collect();
-    let (together, singly) = (median(rounds.iter().map(|r| r.0).collect()), median(rounds.iter().map(|r| r.1).collect()));
+    let (together, singly) =
+        (median(rounds.iter().map(|r| r.0).collect()), median(rounds.iter().map(|r| r.1).collect()));
     println!("{BATCH} questions: {:.0} µs in one batch, {:.0} µs one by one", together * 1e6, singly * 1e6);
     println!("  {:.2} of the single calls (goal: at most 0.35)", together / singly);
 }
@@ -101,10 +102,12 @@ fn threads(policy: &Policy) {
     let ask = || assert!(policy.check(std::slice::from_ref(black_box(&question)), &[]).outcome.is_ok());
     // What shares nothing but the processor.
     let spin = || {
-        black_box((0..2_000_u64).fold(1_u64, |sum, number| sum.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(black_box(number))));
+        black_box(
+            (0..2_000_u64)
+                .fold(1_u64, |sum, number| sum.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(black_box(number))),
+        );
     };
-    let rounds: Vec<[f64; 4]> =
-        (0..ROUNDS).map(|_| [on(1, &ask), on(2, &ask), on(1, &spin), on(2, &spin)]).collect();
+    let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(|_| [on(1, &ask), on(2, &ask), on(1, &spin), on(2, &spin)]).collect();
     let at = |place: usize| median(rounds.iter().map(|round| round[place]).collect());
     println!("two threads: {:.2} times as many decisions as one (goal: at least 1.7)", 2.0 * at(0) / at(1));
     println!("  the machine itself: {:.2} times", 2.0 * at(2) / at(3));

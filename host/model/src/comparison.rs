@@ -230,7 +230,13 @@ mod tests {
         comparison.count(&one.decided, &one.candidate, true);
         comparison.count(&one.decided, &Finding { fuel: 3, ..one.decided.clone() }, false);
         let wanted = Comparison {
-            asked: 2, differing: 1, faults: 1, other_fuel: 1, decided_fuel: 2, candidate_fuel: 4, ..Comparison::default()
+            asked: 2,
+            differing: 1,
+            faults: 1,
+            other_fuel: 1,
+            decided_fuel: 2,
+            candidate_fuel: 4,
+            ..Comparison::default()
         };
         assert_eq!(comparison, wanted);
     }

@@ -61,11 +61,7 @@ impl FromStr for ActionPattern {
     }
 }
 
-text_codec!(ActionPattern {
-    pattern: ACTION_PATTERN,
-    max_length: MAX_ACTION_PATTERN_BYTES,
-    example: "deployment:*"
-});
+text_codec!(ActionPattern { pattern: ACTION_PATTERN, max_length: MAX_ACTION_PATTERN_BYTES, example: "deployment:*" });
 
 /// How often one instance of a policy's plugin is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Enum)]

@@ -6,15 +6,15 @@ use kernex_model::bundle::{BundleEvent, BundleHistoryEntry, BundleStatus, Device
 use kernex_model::device::{Device, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{BundleId, DeviceId};
-use kernex_model::policy::{Permission, Reason, RollbackRequest};
+use kernex_model::policy::RollbackRequest;
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_store::{Listed, Page};
 use poem_openapi::types::Any;
 
-use super::policies::again::permitted;
 use super::deployments::Target;
 use super::gatekeeper::Grant;
+use super::policies::again::permitted;
 use super::verdict::{Asked, Verdict, fault_reason, json};
 use super::{App, AppError, Caller};
 

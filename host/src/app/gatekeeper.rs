@@ -87,13 +87,7 @@ impl Scope {
 impl Gatekeeper {
     /// A gatekeeper over the active policies; denials go to `log`.
     #[must_use]
-    pub fn new(
-        policies: Policies,
-        context: Context,
-        log: DecisionLog,
-        metrics: Metrics,
-        shadows: Shadows,
-    ) -> Self {
+    pub fn new(policies: Policies, context: Context, log: DecisionLog, metrics: Metrics, shadows: Shadows) -> Self {
         Self { policies, context, log, metrics, shadows }
     }
 
@@ -114,7 +108,8 @@ impl Gatekeeper {
             Refusal::Decided(decision) => self.denied(*decision),
             // Activating keeps every action covered; where it is not all the same, the gate stays shut.
             Refusal::Uncovered => {
-                let detail = format!("no authorization policy is asked about `{}`, so that nobody may do it", action.as_str());
+                let detail =
+                    format!("no authorization policy is asked about `{}`, so that nobody may do it", action.as_str());
                 tracing::error!("{detail}");
                 AppError::Forbidden { code: "no-policy", detail }
             }

@@ -31,9 +31,9 @@ use super::error::AppError;
 
 pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
 
-pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
 pub use active::Covering;
 use active::{Active, is_authorization};
+pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
 use looking_on::LookingOn;
 
 /// Why the policies could not be made ready; the server does not start then.

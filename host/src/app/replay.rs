@@ -10,7 +10,7 @@ use kernex_model::name::PolicyName;
 use kernex_model::operation::{Failure, Operation, OperationState, Replay};
 use kernex_model::record::Decision;
 use kernex_model::time::Timestamp;
-use kernex_store::{CommitError, Page};
+use kernex_store::Page;
 use poem_openapi::Object;
 use poem_openapi::types::Any;
 use tokio::sync::OwnedSemaphorePermit;
@@ -86,13 +86,14 @@ impl App {
             return Err(AppError::field("empty-period", "/to", "a period ends after it begins"));
         }
         let found = self.store.policy_revision(name, request.revision).await?;
-        let found = found
-            .ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
+        let found =
+            found.ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
         let busy = |_| AppError::conflict("too-many-replays", format!("{MAX_AT_ONCE} replays run already; try again"));
         let permit = self.replays.clone().try_acquire_owned().map_err(busy)?;
         let candidate = Arc::new(self.prepared(found).await?);
         let operation = self.begun(caller, name, request);
-        let mut changes = grant.changes(Some(serde_json::json!({ "operation": operation.id, "revision": request.revision })));
+        let mut changes =
+            grant.changes(Some(serde_json::json!({ "operation": operation.id, "revision": request.revision })));
         changes.create(&operation);
         self.store.commit(changes).await?;
         let (app, begun) = (self.clone(), operation.clone());

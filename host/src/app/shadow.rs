@@ -9,8 +9,8 @@ use kernex_store::{CommitError, Listed, MAX_DIFFERENCES, MAX_PAGE, Page};
 use poem_openapi::Object;
 
 use super::policies::again::{Recorded, Told, facts_of};
-use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
 use super::policies::looking_on::{Seen, ShadowJob, Shown, ask};
+use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
 use super::{App, AppError, Caller};
 
 /// How often a count is tried again that another host was first with.

@@ -126,9 +126,7 @@ fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
 fn complete_parameter(method: &str, parameter: &mut Value) {
     let demanded = parameter["required"] == true || (method == EDIT && parameter["name"] == IF_MATCH);
     // The documentation's page fills examples in: a filter that nobody asked for would be sent.
-    if !demanded
-        && let Some(schema) = parameter["schema"].as_object_mut()
-    {
+    if !demanded && let Some(schema) = parameter["schema"].as_object_mut() {
         schema.remove("example");
     }
     let known = PARAMETERS.iter().find(|(name, _)| parameter["name"] == *name);

@@ -93,8 +93,7 @@ impl Store {
     /// # Errors
     /// Where the database fails, or what it has is not what the digest says.
     pub async fn plugin_bytes(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let parts: Vec<Part> =
-            self.walk_all(&Walk::Group(digest.to_string()), "parts of a plugin", MAX_PARTS).await?;
+        let parts: Vec<Part> = self.walk_all(&Walk::Group(digest.to_string()), "parts of a plugin", MAX_PARTS).await?;
         if parts.is_empty() {
             return Ok(None);
         }

@@ -135,7 +135,8 @@ fn the_unchanged_revision_decides_the_same_with_the_same_fuel() {
         for _ in 0..20 {
             server.device().await;
         }
-        let denied = viewer.post("/deployments/preview").json(json!({"name": "a", "selector": "*", "config": {}})).await;
+        let denied =
+            viewer.post("/deployments/preview").json(json!({"name": "a", "selector": "*", "config": {}})).await;
         let decision = written(&admin, &denied.expect(403)).await;
         let ended = replayed(&admin, "rbac", everything(1)).await;
         let comparison = &ended["replay"]["comparison"];
@@ -201,7 +202,10 @@ fn verdicts_on_deployments_are_replayed_too() {
         let ended = replayed(&admin, "guardian", everything(1)).await;
         let asked = ended["replay"]["comparison"]["asked"].as_u64().expect("a number");
         assert!(asked >= u64::try_from(judged.items().len()).expect("a few"), "{ended}");
-        assert_eq!((&ended["replay"]["comparison"]["differing"], &ended["replay"]["comparison"]["other_fuel"]), (&json!(0), &json!(0)));
+        assert_eq!(
+            (&ended["replay"]["comparison"]["differing"], &ended["replay"]["comparison"]["other_fuel"]),
+            (&json!(0), &json!(0))
+        );
 
         let plans = admin.get("/decisions").query("gate", "targeting").await.expect(200).all("id");
         let explained = admin.post(&format!("/decisions/{}/explain", plans[0])).await.expect(200);

@@ -2,8 +2,8 @@
 
 use kernex_engine::Policy;
 use kernex_model::policy::{
-    AuthorizationDecision, Batch, Column, ColumnType, Counts, Diagnostic, Extent, Fact, Gate, Permission, PrincipalKind,
-    Reason, RollbackAction, RollbackRequest, Visible,
+    AuthorizationDecision, Batch, Column, ColumnType, Counts, Diagnostic, Extent, Fact, Gate, Permission,
+    PrincipalKind, Reason, RollbackAction, RollbackRequest, Visible,
 };
 use kernex_tests::guests::{RELEASED, engine};
 use wit_component::semver_check;

@@ -66,7 +66,9 @@ pub(crate) fn manifest(source: &Source) -> Vec<String> {
     };
     let guest: (&str, &[&str]) = (name, &["kernex-sdk"]);
     let rule = ALLOWED.iter().find(|(crate_name, _)| *crate_name == name).copied();
-    let Some((_, allowed)) = rule.or_else(|| TEST_GUESTS.iter().any(|place| source.path.starts_with(place)).then_some(guest)) else {
+    let Some((_, allowed)) =
+        rule.or_else(|| TEST_GUESTS.iter().any(|place| source.path.starts_with(place)).then_some(guest))
+    else {
         return vec![format!("{}: {name} is not among the crates that tests/tests/tidy/arrows.rs knows", source.path)];
     };
     let mut complaints = Vec::new();

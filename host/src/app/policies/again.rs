@@ -135,9 +135,7 @@ impl Told {
 /// What a verdict on a person's wish to go back is recorded as.
 pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason) {
     match answer {
-        Permission::Permitted => {
-            (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it"))
-        }
+        Permission::Permitted => (DecisionOutcome::Allow, Reason::new("permitted", "the rollback policy permits it")),
         Permission::Refused(reason) => (DecisionOutcome::Deny, reason.clone()),
     }
 }
@@ -145,9 +143,7 @@ pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason
 /// What an answer to a check is recorded as.
 pub(in crate::app) fn checked(answer: &AuthorizationDecision) -> (DecisionOutcome, Reason) {
     match answer {
-        AuthorizationDecision::Allow => {
-            (DecisionOutcome::Allow, Reason::new("allowed", "the policy allows it"))
-        }
+        AuthorizationDecision::Allow => (DecisionOutcome::Allow, Reason::new("allowed", "the policy allows it")),
         AuthorizationDecision::Deny(reason) => (DecisionOutcome::Deny, reason.clone()),
     }
 }

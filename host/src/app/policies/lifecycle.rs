@@ -53,8 +53,8 @@ impl App {
         let _change = self.policies.changing().await?;
         let mut head = self.expected_policy(name, expected).await?;
         let found = self.store.policy_revision(name, revision).await?;
-        let found = found
-            .ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
+        let found =
+            found.ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
         let candidate = self.prepared(found).await?;
         if head.gate == DecisionGate::Authorization {
             self.keeps_the_way_back(caller, name, Some(&candidate))?;
@@ -151,7 +151,11 @@ impl App {
         self.gatekeeper.authorize(caller, Action::PolicyActivate, "policy", Some(name.to_string()), Vec::new())
     }
 
-    pub(in crate::app) async fn expected_policy(&self, name: &PolicyName, expected: Option<u64>) -> Result<Policy, AppError> {
+    pub(in crate::app) async fn expected_policy(
+        &self,
+        name: &PolicyName,
+        expected: Option<u64>,
+    ) -> Result<Policy, AppError> {
         let head = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
         if expected.is_some_and(|expected| expected != head.revision) {
             return Err(AppError::Stale);
@@ -187,7 +191,12 @@ impl App {
         others.iter().any(|other| other.revision.gate == head.gate && other.revision.name != head.name)
     }
 
-    pub(in crate::app) async fn decide_anew(&self, grant: &Grant, head: Policy, step: &str) -> Result<Standing, AppError> {
+    pub(in crate::app) async fn decide_anew(
+        &self,
+        grant: &Grant,
+        head: Policy,
+        step: &str,
+    ) -> Result<Standing, AppError> {
         let detail = serde_json::json!({ "step": step, "active": head.active, "shadow": head.shadow });
         let mut changes = grant.changes(Some(detail));
         changes.update(&head);

@@ -123,10 +123,8 @@ pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
         let differs = job.decided.differs(&again);
         let place = seen.iter().position(|known| Arc::ptr_eq(&known.candidate, &job.candidate));
         let place = place.unwrap_or_else(|| {
-            let comparison = Comparison {
-                missed: job.candidate.missed.swap(0, Ordering::Relaxed),
-                ..Comparison::default()
-            };
+            let comparison =
+                Comparison { missed: job.candidate.missed.swap(0, Ordering::Relaxed), ..Comparison::default() };
             seen.push(Seen { candidate: job.candidate.clone(), comparison, differences: Vec::new() });
             seen.len() - 1
         });

@@ -12,9 +12,9 @@ use rand::RngCore;
 use zeroize::Zeroizing;
 
 use super::file::read;
-use kernex_model::signature::{PublicKey, Signature};
 use crate::cli::CliError;
 use crate::cli::credentials::PRIVATE_FILE_MODE;
+use kernex_model::signature::{PublicKey, Signature};
 
 /// Size of a key's file, in bytes.
 const MAX_KEY_BYTES: u64 = 4_096;

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::file::read;
 use super::keys::{MAX_COMPONENT_BYTES, private_key, signature_path};
-use kernex_model::signature::Signature;
 use crate::cli::listing::{Column, one_line};
 use crate::cli::operator::Server;
 use crate::cli::{ApiError, CliError};
+use kernex_model::signature::Signature;
 
 pub(super) const COLUMNS: [Column; 6] = [
     ("name", "/name"),

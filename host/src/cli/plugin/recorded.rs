@@ -59,7 +59,8 @@ impl Recorded {
 /// The settings of each revision, by their digests.
 async fn settings(operator: &Operator, policy: &PolicyName) -> Result<Map<String, Value>, CliError> {
     let listed: Value = operator.get(&format!("/api/v1/policies/{policy}/revisions?limit=1000")).await?;
-    let pair = |revision: &Value| Some((revision["settings_digest"].as_str()?.to_owned(), revision["settings"].clone()));
+    let pair =
+        |revision: &Value| Some((revision["settings_digest"].as_str()?.to_owned(), revision["settings"].clone()));
     Ok(listed["items"].as_array().into_iter().flatten().filter_map(pair).collect())
 }
 
@@ -68,8 +69,7 @@ async fn decisions(operator: &Operator, policy: &PolicyName, wanted: usize) -> R
     let mut cursor = String::new();
     while found.len() < wanted {
         let limit = PAGE.min(wanted - found.len());
-        let mut page: Value =
-            operator.get(&format!("/api/v1/decisions?policy={policy}&limit={limit}{cursor}")).await?;
+        let mut page: Value = operator.get(&format!("/api/v1/decisions?policy={policy}&limit={limit}{cursor}")).await?;
         found.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
         let Some(next) = page["next"].as_str() else { break };
         // A cursor consists of letters, digits, `-` and `_`.
@@ -184,7 +184,13 @@ mod tests {
         let permit = json!({ "device": "dev_1", "from_bundle": "bun_1", "to_bundle": "bun_2", "facts": [] });
         let log = [
             decision("authorization", "device:list", "deny", request, json!({ "deny": {} })),
-            decision("rollback", "judge", "roll_back", json!({ "window": window, "state": "AQ==" }), json!({ "action": { "roll_back": "everyone" } })),
+            decision(
+                "rollback",
+                "judge",
+                "roll_back",
+                json!({ "window": window, "state": "AQ==" }),
+                json!({ "action": { "roll_back": "everyone" } }),
+            ),
             decision("rollback", "permit", "allow", permit, json!("permitted")),
             decision("targeting", "plan", "planned", json!({}), json!({})),
             decision("authorization", "device:read", "fault", json!({}), Value::Null),

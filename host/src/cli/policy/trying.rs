@@ -119,10 +119,18 @@ impl Replay {
             operation = operator.get(&path).await?;
         }
         if operation["state"] != "succeeded" {
-            return Err(CliError::Failed(format!("the replay failed: {}", one_line(text(&operation["failure"]["detail"])))));
+            return Err(CliError::Failed(format!(
+                "the replay failed: {}",
+                one_line(text(&operation["failure"]["detail"]))
+            )));
         }
         let replay = &operation["replay"];
-        println!("{} revision {} on what was decided since {}", self.name, self.revision, one_line(text(&replay["from"])));
+        println!(
+            "{} revision {} on what was decided since {}",
+            self.name,
+            self.revision,
+            one_line(text(&replay["from"]))
+        );
         print_comparison(&replay["comparison"], &replay["breakdown"]);
         Ok(())
     }
@@ -143,7 +151,11 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
     for (what, name) in [("by whom", "subjects"), ("of what", "questions")] {
         for (at, count) in breakdown[name].as_array().into_iter().flatten().take(SHOWN).enumerate() {
             let heading = if at == 0 { what } else { "" };
-            println!("{heading:<10} {:>6}  {}", count["count"].as_u64().unwrap_or_default(), one_line(text(&count["name"])));
+            println!(
+                "{heading:<10} {:>6}  {}",
+                count["count"].as_u64().unwrap_or_default(),
+                one_line(text(&count["name"]))
+            );
         }
     }
     for (name, heading) in [("faults", "failed"), ("missed", "missed"), ("unrepeatable", "not asked")] {

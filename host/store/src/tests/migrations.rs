@@ -85,9 +85,7 @@ async fn which_revision_decides_leaves_the_revisions_and_comes_back() {
 
     assert_eq!(store.migrations().first(9).up().await.unwrap(), 1);
     let heads = all("SELECT name, gate, active, history, revision, updated_at FROM policy_head").await;
-    let head = |name: &str, gate: &str, active: u64| {
-        json!({"name": name, "gate": gate, "active": active, "history": [], "revision": 1, "updated_at": "t"})
-    };
+    let head = |name: &str, gate: &str, active: u64| json!({"name": name, "gate": gate, "active": active, "history": [], "revision": 1, "updated_at": "t"});
     assert_eq!(heads, [head("rbac", "authorization", 2), head("rings", "targeting", 1)]);
     let actions = all("SELECT VALUE actions FROM policy WHERE gate = 'authorization'").await;
     assert_eq!(actions, [json!(["*"]), json!(["*"])]);
