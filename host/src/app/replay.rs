@@ -49,7 +49,7 @@ pub struct ReplayRequest {
 
 /// A decision, made once more.
 #[derive(Debug, Clone, PartialEq, Object)]
-pub struct Explanation {
+pub struct DecisionExplanation {
     /// The decision as it was recorded.
     pub decision: Decision,
     /// What the same plugin with the same settings says to the same question now; absent where it cannot be asked.
@@ -214,13 +214,13 @@ impl App {
     /// # Errors
     /// Denied or not found; a conflict where the revision that made it is gone.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn explain_decision(&self, caller: &Caller, id: DecisionId) -> Result<Explanation, AppError> {
+    pub async fn explain_decision(&self, caller: &Caller, id: DecisionId) -> Result<DecisionExplanation, AppError> {
         let decision = self.get_decision(caller, id).await?;
         let recorded = match Recorded::of(&decision) {
             Ok(recorded) => recorded,
             Err(why) => {
                 let unrepeatable = Some(why.to_string());
-                return Ok(Explanation { decision, again: None, same: false, unrepeatable });
+                return Ok(DecisionExplanation { decision, again: None, same: false, unrepeatable });
             }
         };
         let revision = self.revision_that_made(&decision).await?;
@@ -228,7 +228,7 @@ impl App {
         let (facts, told) = (facts_of(&decision), Told::of(&decision));
         let again = tokio::task::spawn_blocking(move || policy.again(&recorded, &facts)).await;
         let again = again.map_err(|error| AppError::Internal(error.to_string()))?;
-        Ok(Explanation { decision, same: again == told, again: Some(again.finding), unrepeatable: None })
+        Ok(DecisionExplanation { decision, same: again == told, again: Some(again.finding), unrepeatable: None })
     }
 
     async fn revision_that_made(&self, decision: &Decision) -> Result<PolicyRevision, AppError> {

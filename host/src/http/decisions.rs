@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::tag::Tag;
 use crate::app::App;
 use crate::app::records::DecisionQuery;
-use crate::app::replay::Explanation;
+use crate::app::replay::DecisionExplanation;
 
 /// The decision log's operations.
 pub struct DecisionApi {
@@ -69,7 +69,11 @@ impl DecisionApi {
     ///
     /// By the plugin and settings that made it, with the facts that were looked up then. Nothing is recorded.
     #[oai(path = "/decisions/:id/explain", method = "post", operation_id = "explain_decision")]
-    async fn explain_decision(&self, caller: Bearer, id: Path<DecisionId>) -> Result<Json<Explanation>, Problem> {
+    async fn explain_decision(
+        &self,
+        caller: Bearer,
+        id: Path<DecisionId>,
+    ) -> Result<Json<DecisionExplanation>, Problem> {
         Ok(Json(self.app.explain_decision(&caller.0, id.0).await?))
     }
 }
