@@ -44,7 +44,7 @@ async fn log_in(server: &Client, id: &str, key: &SigningKey) -> Result<DeviceTok
     let claims = json!({ "iss": id, "sub": id, "aud": "kernex", "jti": ulid::Ulid::new().to_string(), "exp": expiry });
     let key = EncodingKey::from_ed_der(key.to_pkcs8_der()?.as_bytes());
     let assertion = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &key)?;
-    let grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned();
+    let grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer".parse()?;
     Ok(server.issue_device_token(&DeviceTokenRequest { grant_type, assertion }).await?.into_inner())
 }
 
@@ -61,7 +61,7 @@ async fn obey(client: &Client, command: &Command, home: &Path) -> Result<()> {
         return say(client, command, ReportState::Rejected, Some(why)).await;
     };
     say(client, command, ReportState::Downloading, None).await?;
-    let mut chunks = client.download_bundle_as_device(&bundle.id).await?.into_inner_stream();
+    let mut chunks = client.download_bundle_as_device(&bundle.id, None, None, None, None).await?.into_inner_stream();
     let mut content = Vec::new();
     while let Some(chunk) = chunks.try_next().await? {
         content.extend_from_slice(&chunk);

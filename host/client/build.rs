@@ -20,10 +20,11 @@ const LIMITS: [&str; 5] = ["pattern", "minLength", "maxLength", "minimum", "maxi
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={DOCUMENT}");
     let mut document: Value = serde_json::from_str(&fs::read_to_string(DOCUMENT)?)?;
+    let shared = document["components"]["responses"].clone();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).ok_or("the document has no paths")?;
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut()) {
         if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
-            one_answer_and_one_error(responses);
+            one_answer_and_one_error(responses, &shared);
         }
     }
     without_limits(&mut document);
@@ -44,7 +45,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Progenitor takes one kind of answer and one kind of error per operation. Successes of one operation have the same
 /// body or none (an upload that was there already, content that has not changed); every error is a problem document.
-fn one_answer_and_one_error(responses: &mut Map<String, Value>) {
+fn one_answer_and_one_error(responses: &mut Map<String, Value>, shared: &Value) {
+    for response in responses.values_mut() {
+        if let Some(named) = response["$ref"].as_str().and_then(|path| shared.get(path.rsplit('/').next()?)) {
+            *response = named.clone();
+        }
+    }
     rename_media_types(responses);
     let is_success = |status: &String| status.starts_with('2');
     let first = responses.keys().find(|status| is_success(status)).cloned();

@@ -9,8 +9,8 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::TryStreamExt;
 use kernex_client::types::{
-    CommandBundle, Device, DeviceTokenRequest, EnrolmentRequest, EnrolmentRequestFactsValue, Heartbeat, HeartbeatReply,
-    Report,
+    CommandBundle, Device, DeviceTokenRequest, DeviceTokenRequestGrantType, EnrolmentRequest,
+    EnrolmentRequestFactsValue, Heartbeat, HeartbeatReply, Report,
 };
 use kernex_client::{Bearer, Client};
 use kernex_model::digest::Digest;
@@ -24,7 +24,6 @@ const ASSERTION_LIFE_S: i64 = 120;
 /// A token is renewed this long before it expires.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// RFC 7523.
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What a device's calls are made with, and when it needs another one.
 pub(crate) struct Session {
@@ -70,7 +69,8 @@ pub(crate) async fn log_in(world: &World, device: &str, key: &SigningKey) -> Res
         "iss": device, "sub": device, "aud": world.options.audience,
         "iat": now, "exp": now + ASSERTION_LIFE_S, "jti": ulid::Ulid::new().to_string(),
     });
-    let body = DeviceTokenRequest { grant_type: JWT_BEARER.to_owned(), assertion: sign(key, &claims) };
+    let grant_type = DeviceTokenRequestGrantType::UrnIetfParamsOauthGrantTypeJwtBearer;
+    let body = DeviceTokenRequest { grant_type, assertion: sign(key, &claims) };
     let client = world.api.client(Bearer::nobody());
     let _permit = world.permit().await;
     let answer = world.api.patiently(|| async { Ok(client.issue_device_token(&body).await?.into_inner()) }).await?;
@@ -108,7 +108,8 @@ impl Session {
     /// Downloads a bundle and forgets its bytes; gives their number and digest.
     pub(crate) async fn download(&self, world: &World, bundle: &CommandBundle) -> Result<(u64, Digest), ApiError> {
         let _permit = world.permit().await;
-        let mut content = self.client.download_bundle_as_device(&bundle.id).await?.into_inner_stream();
+        let mut content =
+            self.client.download_bundle_as_device(&bundle.id, None, None, None, None).await?.into_inner_stream();
         let mut hasher = Sha256::new();
         let mut size = 0_u64;
         while let Some(chunk) = content.try_next().await.map_err(|error| ApiError::Transport(error.to_string()))? {
