@@ -22,7 +22,7 @@ from kernex_client import AuthenticatedClient, Client
 from kernex_client.api.device import download_bundle_as_device, heartbeat, issue_device_token, report
 from kernex_client.api.devices import enrol_device
 from kernex_client.models import Command, DeviceStatus, DeviceTokenRequest, EnrolmentRequest, Heartbeat, Problem
-from kernex_client.models import Report, ReportedError, ReportState
+from kernex_client.models import DeviceTokenRequestGrantType, Report, ReportedError, ReportState
 
 
 def granted(answer):
@@ -51,7 +51,8 @@ def log_in(server: Client, device_id: str, key: Ed25519PrivateKey):
     expiry = int(time.time()) + 60
     claims = {"iss": device_id, "sub": device_id, "aud": "kernex", "jti": uuid.uuid4().hex, "exp": expiry}
     assertion = jwt.encode(claims, key, algorithm="EdDSA")
-    body = DeviceTokenRequest("urn:ietf:params:oauth:grant-type:jwt-bearer", assertion)
+    grant = DeviceTokenRequestGrantType("urn:ietf:params:oauth:grant-type:jwt-bearer")
+    body = DeviceTokenRequest(grant, assertion)
     return granted(issue_device_token.sync(client=server, body=body))
 
 

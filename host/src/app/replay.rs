@@ -54,7 +54,7 @@ pub struct DecisionExplanation {
     pub decision: Decision,
     /// What the same plugin with the same settings says to the same question now; absent where it cannot be asked.
     pub again: Option<Finding>,
-    /// Whether it is the same: outcome, reason and fuel.
+    /// Whether outcome and reason are the same. The fuel is, too, but of an instance that was used before.
     pub same: bool,
     /// Why it cannot be asked again.
     pub unrepeatable: Option<String>,
@@ -228,7 +228,7 @@ impl App {
         let (facts, told) = (facts_of(&decision), Told::of(&decision));
         let again = tokio::task::spawn_blocking(move || policy.again(&recorded, &facts)).await;
         let again = again.map_err(|error| AppError::Internal(error.to_string()))?;
-        Ok(DecisionExplanation { decision, same: again == told, again: Some(again.finding), unrepeatable: None })
+        Ok(DecisionExplanation { decision, same: again.says(&told), again: Some(again.finding), unrepeatable: None })
     }
 
     async fn revision_that_made(&self, decision: &Decision) -> Result<PolicyRevision, AppError> {

@@ -181,6 +181,12 @@ impl App {
     async fn shadow_meant(&self, caller: &Caller, name: &PolicyName, revision: Option<u64>) -> Result<u64, AppError> {
         self.gatekeeper.authorize(caller, Action::PolicyRead, "policy", Some(name.to_string()), Vec::new())?;
         let head = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
-        revision.or(head.shadow).ok_or(AppError::NotFound("shadow"))
+        match revision {
+            Some(revision) => {
+                self.store.policy_revision(name, revision).await?.ok_or(AppError::NotFound("revision"))?;
+                Ok(revision)
+            }
+            None => head.shadow.ok_or(AppError::NotFound("shadow")),
+        }
     }
 }

@@ -126,6 +126,13 @@ impl Told {
         self.finding.outcome != other.finding.outcome || self.action != other.action
     }
 
+    /// Whether both say the same, in the same words.
+    #[must_use]
+    pub fn says(&self, other: &Self) -> bool {
+        let words = |told: &Self| (told.finding.code.clone(), told.finding.message.clone());
+        !self.differs(other) && words(self) == words(other)
+    }
+
     fn new(outcome: DecisionOutcome, reason: Reason, fuel: u64) -> Self {
         let Reason { code, message } = reason;
         Self { finding: Finding { outcome, code, message, fuel }, action: Value::Null }
