@@ -20,9 +20,9 @@ run: setup
 	exec $(CARGO_TARGET_DIR)/debug/kernex serve $(ARGS)
 
 # The tests also start the real binary, so it is built first. Two programs look at
-# its telemetry, and clients are generated in Python and TypeScript.
+# its telemetry, clients are generated in Python and TypeScript, and a plugin is built in JavaScript.
 test:
-	@.ci/setup node npm java venv chromium promtool rotel schemathesis puppeteer
+	@.ci/setup node npm java venv chromium promtool rotel schemathesis puppeteer componentize-qjs
 	cargo build --workspace --locked
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 

@@ -6,5 +6,6 @@ mod plugin {
     mod commands;
     mod crates;
     mod desk;
+    mod javascript;
     mod trials;
 }

@@ -1,9 +1,9 @@
-//! Owns an author's desk: a folder, the program, and a cargo that knows nothing of the one that runs the tests.
+//! Owns an author's desk: a folder, the program, npm, and a cargo that knows nothing of the one that runs the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use kernex_tests::harness::ServerProcess;
+use kernex_tests::harness::{ServerProcess, tool};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -72,6 +72,14 @@ impl Desk {
     /// `cargo` with these words, in a folder of the desk.
     pub(super) fn cargo(&self, folder: &str, words: &[&str]) -> Ended {
         ended(clean(Path::new("cargo"), &self.path(folder)).args(words).output())
+    }
+
+    /// `npm` with these words, in a folder of the desk; `componentize-qjs` is found, as after `npm ci`.
+    pub(super) fn npm(&self, folder: &str, words: &[&str]) -> Ended {
+        let tools = tool("componentize-qjs").parent().expect("a tool is in a folder").to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&path))).expect("a path");
+        ended(clean(Path::new("npm"), &self.path(folder)).env("PATH", path).args(words).output())
     }
 }
 
