@@ -147,6 +147,9 @@ impl Meaning {
     }
 }
 
+/// A device's hash and its cells in the order of [`COLUMNS`].
+type Cells<'a> = ((((&'a u64, &'a u32), &'a u32), &'a u32), &'a u32);
+
 /// The plugin's loop by hand, for these settings: what depends on a text is computed once in a batch.
 fn native(batch: &Batch) -> Vec<u16> {
     let [Column::Texts(names), Column::Texts(versions), Column::Texts(models), Column::Texts(channels)] =
@@ -157,7 +160,7 @@ fn native(batch: &Batch) -> Vec<u16> {
     let meanings: Vec<Meaning> = batch.dictionary.iter().map(Meaning::of).collect();
     let meaning = |cell: &u32| meanings.get(*cell as usize);
     let device = batch.device_hashes.iter().zip(names).zip(versions).zip(models).zip(channels);
-    let class = |((((hash, name), version), model), channel): ((((&u64, &u32), &u32), &u32), &u32)| {
+    let class = |((((hash, name), version), model), channel): Cells<'_>| {
         if !meaning(model).is_some_and(|model| model.fits) {
             return INCOMPATIBLE_MODEL;
         }

@@ -23,7 +23,6 @@ use crate::cli::ApiError;
 const ASSERTION_LIFE_S: i64 = 120;
 /// A token is renewed this long before it expires.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
-/// RFC 7523.
 
 /// What a device's calls are made with, and when it needs another one.
 pub(crate) struct Session {
