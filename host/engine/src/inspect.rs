@@ -46,12 +46,7 @@ impl Engine {
     pub fn inspect_trusted(&self, bytes: &[u8]) -> Result<Inspection, Fault> {
         compile::admit(self, bytes)?;
         let digest = compile::digest(bytes);
-        if let Some(found) = self.shelf().inspection(&digest) {
-            return Ok(found);
-        }
-        let found = self.inspected(bytes)?;
-        self.shelf().keep_inspection(found.clone());
-        Ok(found)
+        self.shelf().inspected_once(&digest, || self.inspected(bytes))
     }
 
     /// Inspects in this process.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernex_model::policy::Gate;
+use kernex_model::policy::{Fault, Gate};
 use wasmtime::component::InstancePre;
 
 use crate::compile;
@@ -62,12 +62,19 @@ impl Shelf {
         }
     }
 
-    pub(crate) fn inspection(&self, digest: &str) -> Option<Inspection> {
-        let kept = self.inspections.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|known| known.digest == digest).cloned()
-    }
-
-    pub(crate) fn keep_inspection(&self, found: Inspection) {
-        self.inspections.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+    /// What was found out of a component; found out now where it is the first time. Others who ask meanwhile wait: to
+    /// compile it many times at once would take them longer.
+    pub(crate) fn inspected_once(
+        &self,
+        digest: &str,
+        inspect: impl FnOnce() -> Result<Inspection, Fault>,
+    ) -> Result<Inspection, Fault> {
+        let mut known = self.inspections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.iter().find(|known| known.digest == digest) {
+            return Ok(found.clone());
+        }
+        let found = inspect()?;
+        known.push(found.clone());
+        Ok(found)
     }
 }
