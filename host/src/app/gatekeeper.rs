@@ -154,11 +154,9 @@ impl Gatekeeper {
     /// Shows those who look on what the revision in their place has decided; those of a policy none of whose revisions
     /// decides, what the broadest policy has.
     fn show(&self, covering: &Covering, asked: &Question, caller: &Caller) {
-        let name = |policy: &ActivePolicy| policy.revision.name.clone();
         for candidate in &covering.looking_on {
             let own = covering.deciding.iter().find(|policy| policy.revision.name == candidate.policy.revision.name);
-            let place = own.or(covering.deciding.first());
-            if place.is_some_and(|place| name(place) == asked.policy.revision.name) {
+            if own.or(covering.deciding.first()).is_some_and(|place| Arc::ptr_eq(place, &asked.policy)) {
                 self.shadows.show(candidate, || asked.shown(caller, &self.context));
             }
         }

@@ -10,7 +10,7 @@ use kernex_model::digest::Digest;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::Blame;
 use kernex_model::signature::{PublicKey, Signature, SignatureError};
-use kernex_store::{Changes, CommitError, MAX_PLUGINS};
+use kernex_store::{Changes, MAX_PLUGINS};
 
 use super::policies;
 use super::policies::settings::check_schema;
@@ -76,11 +76,8 @@ impl App {
         });
         let mut changes = grant.on(digest).changes(Some(detail));
         changes.add_plugin(&plugin, &bytes);
-        match self.store.commit(changes).await {
-            Ok(()) => Ok(PluginUploaded::Created(plugin)),
-            Err(CommitError::Exists { .. }) => Ok(PluginUploaded::Existing(plugin)),
-            Err(error) => Err(error.into()),
-        }
+        self.store.commit(changes).await?;
+        Ok(PluginUploaded::Created(plugin))
     }
 
     /// Lists uploaded plugins and those of this program, by name.

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use kernex_model::action::Action;
 use kernex_model::comparison::{Breakdown, Comparison, Difference, Finding, Tally};
 use kernex_model::document::PolicyRevision;
-use kernex_model::id::{DecisionId, DifferenceId, OperationId};
+use kernex_model::id::{DecisionId, OperationId};
 use kernex_model::name::PolicyName;
 use kernex_model::operation::{Failure, Operation, OperationState, Replay};
 use kernex_model::record::Decision;
 use kernex_model::time::Timestamp;
 use kernex_store::Page;
 use poem_openapi::Object;
-use poem_openapi::types::Any;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::policies::ActivePolicy;
 use super::policies::again::{Recorded, Told, facts_of};
+use super::policies::looking_on::{Shown, compare};
 use super::{App, AppError, Caller, Context};
 
 /// Replays that run at once in one process.
@@ -264,16 +264,11 @@ async fn take(replay: &mut Replay, tally: &mut Tally, chunk: JoinHandle<Chunk>) 
 fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, percent: u8, context: &Context) -> Chunk {
     let mut chunk = Chunk::default();
     for decision in decisions.into_iter().filter(|decision| sampled(decision, percent)) {
-        let Ok(recorded) = Recorded::of(&decision) else {
+        let Ok(shown) = Shown::of(&decision) else {
             chunk.comparison.unrepeatable += 1;
             continue;
         };
-        let (told, again) = (Told::of(&decision), candidate.again(&recorded, &facts_of(&decision)));
-        let differs = told.differs(&again);
-        chunk.comparison.count(&told.finding, &again.finding, differs);
-        if differs {
-            chunk.differences.push(difference(candidate, decision, &recorded, (told, again), context));
-        }
+        chunk.differences.extend(compare(candidate, shown, &mut chunk.comparison, context));
     }
     chunk
 }
@@ -282,27 +277,4 @@ fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, percent: u8, context:
 fn sampled(decision: &Decision, percent: u8) -> bool {
     // The last bits of an identifier are random.
     u64::try_from(decision.id.0.0 & u128::from(u32::MAX)).unwrap_or_default() % WHOLE_PERCENT < u64::from(percent)
-}
-
-fn difference(
-    candidate: &ActivePolicy,
-    decision: Decision,
-    recorded: &Recorded,
-    (told, again): (Told, Told),
-    context: &Context,
-) -> Difference {
-    let revision = &candidate.revision;
-    Difference {
-        id: DifferenceId(context.ulid()),
-        at: decision.at,
-        policy: revision.name.clone(),
-        revision: revision.revision,
-        gate: revision.gate,
-        subject: recorded.subject().to_owned(),
-        question: recorded.question().to_owned(),
-        decided: told.finding,
-        candidate: again.finding,
-        input: Any(decision.input.0),
-        request_id: decision.request_id,
-    }
 }

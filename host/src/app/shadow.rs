@@ -8,7 +8,6 @@ use kernex_model::time::Timestamp;
 use kernex_store::{CommitError, Listed, MAX_DIFFERENCES, MAX_PAGE, Page};
 use poem_openapi::Object;
 
-use super::policies::again::{Recorded, Told, facts_of};
 use super::policies::looking_on::{Seen, ShadowJob, Shown, ask};
 use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
 use super::{App, AppError, Caller};
@@ -44,14 +43,9 @@ impl App {
     /// Shows those who look on what a policy other than an authorization policy has decided.
     pub(super) fn show(&self, decision: &Decision) {
         let Some(candidate) = self.policies.looking_on_at(&decision.policy) else { return };
-        let Ok(recorded) = Recorded::of(decision) else { return };
-        self.shadows.show(&candidate, || Shown {
-            recorded,
-            facts: facts_of(decision),
-            decided: Told::of(decision),
-            at: decision.at,
-            request_id: decision.request_id,
-        });
+        if let Ok(shown) = Shown::of(decision) {
+            self.shadows.show(&candidate, || shown);
+        }
     }
 
     /// Asks those who look on, and counts what came of it.

@@ -77,6 +77,8 @@ fn a_share_of_the_questions_is_a_share() {
         for _ in 0..40 {
             viewer.get("/devices").await.expect(200);
         }
+        // Long enough for all of them to have been asked, were it all.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         // Looking is asked about, too: the admin's own calls are among them.
         let shadow = seen(&admin, "rbac", 10).await;
         let asked = shadow["comparison"]["asked"].as_u64().expect("a number");
@@ -199,7 +201,8 @@ fn verdicts_on_deployments_are_replayed_too() {
         let body = json!({"name": "a", "bundle_id": bundle, "selector": "*", "plan": {"soak_s": 0}});
         let deployment = admin.post("/deployments").json(body).await.expect(201).id();
         let command = eventually("a command", async || device.command().await).await;
-        device.report(&command, "failed").await;
+        let why = json!({"error": {"code": "disk-full", "message": "no space left"}});
+        device.report_with(&command, "failed", why).await.expect(200);
         let judged = eventually("a verdict", async || {
             let call = admin.get("/decisions").query("gate", "rollback").query("subject", &deployment);
             let found = call.await.expect(200);

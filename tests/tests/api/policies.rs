@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use kernex::app::{Caller, Scope};
+use kernex_model::action::Action;
 use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{TestServer, eventually, run};
 use serde_json::{Value, json};
@@ -239,6 +241,26 @@ fn a_revision_that_keeps_failing_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn a_list_is_narrowed_by_the_revision_that_allowed_it() {
+    run(async {
+        let server = TestServer::start().await;
+        server.grant_roles(json!({"watcher": {"grants": ["device:list"]}})).await;
+        let roles = ["watcher".parse().expect("a role's name")];
+        let caller = Caller { roles: roles.into(), ..Caller::anonymous(None, None) };
+        let caller = Caller { principal: "usr_01M6DMBE00ZQQ463A0QNBXXTP1".parse().expect("a user"), ..caller };
+        let gatekeeper = &server.app().gatekeeper;
+        let ask = || gatekeeper.authorize(&caller, Action::DeviceList, "device", None, Vec::new());
+        let before = ask().expect("the role grants it");
+        let narrowed = json!({"grants": ["device:list"], "devices": "site=a"});
+        server.grant_roles(json!({"watcher": narrowed})).await;
+        // Between the two questions of one call another revision was activated.
+        assert_eq!(gatekeeper.scope(&before, "device").expect("a scope"), Scope::All);
+        let after = ask().expect("the role grants it");
+        assert!(matches!(gatekeeper.scope(&after, "device").expect("a scope"), Scope::Matching(_)));
+    });
+}
+
+#[test]
 fn activation_under_load_is_atomic() {
     run(async {
         let server = TestServer::start().await;
@@ -248,8 +270,7 @@ fn activation_under_load_is_atomic() {
             let body = json!({"public_key": key.public_pem(), "labels": {"site": site}});
             admin.post("/devices/preauthorize").json(body).await.expect(201);
         }
-        // One revision shows the role everything, the other site `a` only; what a mixture would show is nothing, or a
-        // denial.
+        // One revision shows the role everything, the other site `a` only.
         let shown = async |devices: Option<&str>| {
             let mut role = json!({"grants": ["device:list"]});
             if let Some(selector) = devices {

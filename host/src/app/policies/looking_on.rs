@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernex_model::comparison::{Comparison, Difference};
 use kernex_model::id::{DifferenceId, RequestId};
 use kernex_model::policy::Fact;
+use kernex_model::record::Decision;
 use kernex_model::time::Timestamp;
 use poem_openapi::types::Any;
 use tokio::sync::mpsc;
 
 use super::ActivePolicy;
-use super::again::{Recorded, Told};
+use super::again::{Recorded, Told, Unrepeatable, facts_of};
 use crate::app::Context;
 
 /// Questions that wait for a revision that looks on, at most; further ones are counted as missed.
@@ -52,11 +53,7 @@ impl LookingOn {
 #[derive(Debug)]
 pub struct ShadowJob {
     candidate: Arc<LookingOn>,
-    recorded: Recorded,
-    facts: Vec<Fact>,
-    decided: Told,
-    at: Timestamp,
-    request_id: Option<RequestId>,
+    shown: Shown,
 }
 
 /// What was decided, for those who look on.
@@ -72,6 +69,22 @@ pub struct Shown {
     pub at: Timestamp,
     /// The request that led to it.
     pub request_id: Option<RequestId>,
+}
+
+impl Shown {
+    /// What a recorded decision was about.
+    ///
+    /// # Errors
+    /// Where it cannot be asked again.
+    pub fn of(decision: &Decision) -> Result<Self, Unrepeatable> {
+        Ok(Self {
+            recorded: Recorded::of(decision)?,
+            facts: facts_of(decision),
+            decided: Told::of(decision),
+            at: decision.at,
+            request_id: decision.request_id,
+        })
+    }
 }
 
 /// The way to those who look on. Nobody waits at it.
@@ -98,8 +111,7 @@ impl Shadows {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let Shown { recorded, facts, decided, at, request_id } = shown();
-        place.send(ShadowJob { candidate: candidate.clone(), recorded, facts, decided, at, request_id });
+        place.send(ShadowJob { candidate: candidate.clone(), shown: shown() });
     }
 }
 
@@ -118,40 +130,43 @@ pub struct Seen {
 #[must_use]
 pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
     let mut seen: Vec<Seen> = Vec::new();
-    for job in jobs {
-        let again = job.candidate.policy.again(&job.recorded, &job.facts);
-        let differs = job.decided.differs(&again);
-        let place = seen.iter().position(|known| Arc::ptr_eq(&known.candidate, &job.candidate));
-        let place = place.unwrap_or_else(|| {
-            let comparison =
-                Comparison { missed: job.candidate.missed.swap(0, Ordering::Relaxed), ..Comparison::default() };
-            seen.push(Seen { candidate: job.candidate.clone(), comparison, differences: Vec::new() });
+    for ShadowJob { candidate, shown } in jobs {
+        let place = seen.iter().position(|known| Arc::ptr_eq(&known.candidate, &candidate)).unwrap_or_else(|| {
+            let missed = candidate.missed.swap(0, Ordering::Relaxed);
+            let comparison = Comparison { missed, ..Comparison::default() };
+            seen.push(Seen { candidate: candidate.clone(), comparison, differences: Vec::new() });
             seen.len() - 1
         });
         let known = &mut seen[place];
-        known.comparison.count(&job.decided.finding, &again.finding, differs);
-        if differs {
-            known.differences.push(job.difference(again, context));
-        }
+        let difference = compare(&candidate.policy, shown, &mut known.comparison, context);
+        known.differences.extend(difference);
     }
     seen
 }
 
-impl ShadowJob {
-    fn difference(self, again: Told, context: &Context) -> Difference {
-        let revision = &self.candidate.policy.revision;
-        Difference {
-            id: DifferenceId(context.ulid()),
-            at: self.at,
-            policy: revision.name.clone(),
-            revision: revision.revision,
-            gate: revision.gate,
-            subject: self.recorded.subject().to_owned(),
-            question: self.recorded.question().to_owned(),
-            decided: self.decided.finding,
-            candidate: again.finding,
-            input: Any(self.recorded.input()),
-            request_id: self.request_id,
-        }
-    }
+/// Asks a revision once more what was decided, and counts the answer; gives what would have been decided otherwise.
+pub(in crate::app) fn compare(
+    candidate: &ActivePolicy,
+    shown: Shown,
+    comparison: &mut Comparison,
+    context: &Context,
+) -> Option<Difference> {
+    let Shown { recorded, facts, decided, at, request_id } = shown;
+    let again = candidate.again(&recorded, &facts);
+    let differs = decided.differs(&again);
+    comparison.count(&decided.finding, &again.finding, differs);
+    let revision = &candidate.revision;
+    differs.then(|| Difference {
+        id: DifferenceId(context.ulid()),
+        at,
+        policy: revision.name.clone(),
+        revision: revision.revision,
+        gate: revision.gate,
+        subject: recorded.subject().to_owned(),
+        question: recorded.question().to_owned(),
+        decided: decided.finding,
+        candidate: again.finding,
+        input: Any(recorded.input()),
+        request_id,
+    })
 }
