@@ -18,6 +18,7 @@ pub mod document;
 pub mod id;
 pub mod name;
 pub mod operation;
+pub mod pin;
 pub mod plan;
 pub mod plugin;
 pub mod policy;

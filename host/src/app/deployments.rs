@@ -197,6 +197,7 @@ impl App {
             config,
             selector: new.selector,
             plan: new.plan,
+            pinned: None,
             state: DeploymentState::Draft,
             reason: None,
             waves: Vec::new(),

@@ -45,6 +45,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     8 "0008_extend_policy",
     9 "0009_create_plugin",
     10 "0010_create_comparison",
+    12 "0012_pin_policies",
 ];
 
 #[cfg(test)]
