@@ -21,6 +21,7 @@ pub mod group;
 pub mod heartbeats;
 pub mod idempotency;
 pub mod identity;
+pub mod pinning;
 pub mod planning;
 pub mod plugins;
 pub mod policies;

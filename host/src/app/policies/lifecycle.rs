@@ -1,4 +1,4 @@
-//! Owns how policies change while the server runs: new revisions, activation, the way back, quarantine.
+//! Owns how policies change while the server runs: new revisions, activation, the way back.
 
 use kernex_engine::PrepareError;
 use kernex_model::action::Action;
@@ -13,7 +13,7 @@ use kernex_store::{Changes, CommitError, Listed, Page};
 use poem_openapi::types::Any;
 
 use super::settings::check_settings;
-use super::{ActivePolicy, FailedRevision, PolicyError};
+use super::{ActivePolicy, PolicyError};
 use crate::app::error::FieldError;
 use crate::app::{App, AppError, Caller, Context, Grant};
 
@@ -266,35 +266,6 @@ impl App {
         // Going back twice goes back further instead of forth again.
         head.history.retain(|revision| *revision != failed);
         self.decide_anew(&grant, head, "rollback").await
-    }
-
-    /// Takes out a revision that failed too often; the last good one takes over. Done by the host itself.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub async fn quarantine_policy(&self, failed: &FailedRevision) -> Result<(), AppError> {
-        let (name, revision) = failed;
-        let Some(mut head) = self.store.policy(name).await? else { return Ok(()) };
-        if head.active != Some(*revision) {
-            return Ok(());
-        }
-        let Some(good) = head.quarantine(self.context.now()) else {
-            tracing::error!(policy = %name, revision, "a policy keeps failing, and no revision decided before it: its gate stays shut");
-            return Ok(());
-        };
-        let audit = AuditRecord {
-            action: Action::PolicyQuarantine,
-            detail: Some(Any(serde_json::json!({ "failed": revision, "active": good }))),
-            ..by_the_host(&self.context, name, "")
-        };
-        let mut changes = Changes::new(&audit);
-        changes.update(&head);
-        match self.store.commit(changes).await {
-            Ok(()) | Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        tracing::error!(policy = %name, revision, active = good, "a revision of a policy failed too often; the one before it decides again");
-        Ok(self.policies.refresh().await?)
     }
 
     pub(in crate::app) fn may_activate(&self, caller: &Caller, name: &PolicyName) -> Result<Grant, AppError> {
