@@ -10,6 +10,7 @@ mod fleet {
     mod device_rollback;
     mod explained;
     mod membership;
+    mod pinned;
     mod refusals;
     mod restart;
     mod soak;

@@ -77,7 +77,7 @@ actions! {
     DeploymentCreate => "deployment:create", "Create a deployment.";
     DeploymentList => "deployment:list", "List deployments.";
     DeploymentRead => "deployment:read", "See a deployment and its assignments.";
-    DeploymentControl => "deployment:control", "Pause, resume or cancel a deployment.";
+    DeploymentControl => "deployment:control", "Pause, resume, re-pin or cancel a deployment.";
     DeploymentRollback => "deployment:rollback", "Send a deployment's devices back.";
     PolicyList => "policy:list", "List policies and plugins.";
     PolicyRead => "policy:read", "See a policy or plugin.";

@@ -1,5 +1,4 @@
-//! Owns what deployments are pinned to: the revisions that are active when they are created, and again when somebody says
-//! so.
+//! Owns what deployments are pinned to: the revisions that are active when they are created, or when somebody says so.
 
 use kernex_model::action::Action;
 use kernex_model::deployment::{Deployment, DeploymentKind, Plan};
@@ -35,7 +34,7 @@ impl App {
         })
     }
 
-    /// Pins a deployment to the revisions that are active now: those that it was pinned to before decide about it no more.
+    /// Pins a deployment to the revisions that are active now; those from before decide about it no more.
     ///
     /// # Errors
     /// Denied; not found; a conflict where no policy is asked about it (`no-policies`) or it has ended (`wrong-state`),

@@ -78,8 +78,8 @@ fn named(deployment: &Deployment, gate: DecisionGate) -> Option<&PolicyName> {
 }
 
 impl Policies {
-    /// The revision that decides about a deployment at a gate: the one that it is pinned to; where it is pinned to none,
-    /// the active one of the policy that it names. In the place of a pinned revision that is quarantined, or that this
+    /// The revision that decides about a deployment at a gate: the one that it is pinned to; where there is no pin, the
+    /// active one of the policy that it names. In the place of a pinned revision that is quarantined, or that this
     /// program cannot run at all, its policy's active one decides. `None` where there is none.
     ///
     /// # Errors

@@ -1,5 +1,4 @@
-//! Owns taking out revisions that failed too often: of the one that decides the last good one takes the place; of one that
-//! deployments are pinned to, the one that decides.
+//! Owns taking out revisions that failed too often, the active one or one that deployments are pinned to.
 
 use kernex_model::action::Action;
 use kernex_model::record::AuditRecord;
@@ -11,7 +10,8 @@ use super::lifecycle::by_the_host;
 use crate::app::{App, AppError};
 
 impl App {
-    /// Takes out a revision that failed too often. Done by the host itself.
+    /// Takes out a revision that failed too often: in the place of the active one the last good one decides, in the
+    /// place of one that deployments are pinned to the active one. Done by the host itself.
     ///
     /// # Errors
     /// Where the store fails.
