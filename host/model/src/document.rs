@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::name::PolicyName;
 use crate::principal::Principal;
 use crate::record::DecisionGate;
+use crate::redaction::SecretFact;
 use crate::text_codec;
 use crate::time::Timestamp;
 
@@ -104,6 +105,10 @@ pub struct PolicyRevision {
     #[serde(default)]
     #[oai(default)]
     pub actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions.
+    #[serde(default)]
+    #[oai(default)]
+    pub secret_facts: Vec<SecretFact>,
     /// Who installed it.
     pub created_by: Principal,
     /// When it was installed.

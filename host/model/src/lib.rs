@@ -24,6 +24,7 @@ pub mod plugin;
 pub mod policy;
 pub mod principal;
 pub mod record;
+pub mod redaction;
 pub mod report;
 pub mod selector;
 pub mod time;

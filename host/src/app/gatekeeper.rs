@@ -1,5 +1,7 @@
 //! Owns the question "may this caller do that?": asks the authorization policies, every time, and keeps their answers.
 
+mod scope;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use kernex_model::name::PolicyName;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionOutcome};
+use kernex_model::redaction::SecretFact;
 use kernex_model::selector::Selector;
 use kernex_store::Changes;
 use poem_openapi::types::Any;
@@ -23,6 +26,8 @@ use super::policies::looking_on::{Shadows, Shown};
 use super::policies::{ActivePolicy, Covering, Policies};
 use super::verdict::{Asked, POLICY_FAULT, Verdict, fault_reason, json};
 use crate::telemetry::Metrics;
+
+pub use scope::Scope;
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -64,6 +69,8 @@ struct Question {
     facts_read: Vec<Fact>,
     fuel: u64,
     duration: Duration,
+    /// What one of those who decide about the action keeps secret, no record of it shows.
+    secrets: Arc<[SecretFact]>,
 }
 
 impl Question {
@@ -85,6 +92,7 @@ impl Question {
             recorded: Recorded::Check(self.request.clone()),
             facts: self.facts_read.clone(),
             decided: Told { finding, action: serde_json::Value::Null },
+            secrets: self.secrets.clone(),
             at: context.now(),
             request_id: caller.request_id,
         }
@@ -100,35 +108,9 @@ impl Question {
         };
         let (outcome, reason) = self.told();
         let output = self.answer.as_ref().ok().map(json);
-        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
-    }
-}
-
-/// Which resources of a kind a caller may see.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// Those that match.
-    Matching(Selector),
-    /// None: the list is empty.
-    Nothing,
-}
-
-impl Scope {
-    /// The selector that narrows a list; `None` for all. Call after [`Scope::is_nothing`].
-    #[must_use]
-    pub fn selector(&self) -> Option<&Selector> {
-        match self {
-            Self::Matching(selector) => Some(selector),
-            Self::All | Self::Nothing => None,
-        }
-    }
-
-    /// Whether nothing may be seen.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
+        let mut decision = self.policy.decision(context, &asked, Verdict { outcome, reason, output });
+        decision.redact(&self.secrets);
+        decision
     }
 }
 
@@ -165,7 +147,7 @@ impl Gatekeeper {
         let covering = self.policies.authorization(action);
         let mut granted = Vec::with_capacity(covering.deciding.len());
         for policy in &covering.deciding {
-            let asked = self.ask(policy, &request);
+            let asked = self.ask(policy, &request, &covering);
             let outcome = asked.outcome();
             self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
             self.show(&covering, &asked, caller);
@@ -212,7 +194,7 @@ impl Gatekeeper {
         }
     }
 
-    fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>) -> Question {
+    fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>, covering: &Covering) -> Question {
         let run = policy.check(request);
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
@@ -226,6 +208,7 @@ impl Gatekeeper {
             facts_read: run.facts_read,
             fuel: run.fuel,
             duration: run.duration,
+            secrets: covering.secrets.clone(),
         }
     }
 
@@ -304,7 +287,7 @@ impl Gatekeeper {
     ) -> Result<Scope, AppError> {
         let mut seen = Scope::All;
         for policy in &covering.deciding {
-            seen = match (seen, self.scope_of(policy, caller, action, kind)?) {
+            seen = match (seen, self.scope_of(policy, covering, caller, (action, kind))?) {
                 (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
                 (Scope::All, other) | (other, Scope::All) => other,
                 (Scope::Matching(one), Scope::Matching(other)) => Scope::Matching(one.and(&other)),
@@ -316,9 +299,9 @@ impl Gatekeeper {
     fn scope_of(
         &self,
         policy: &Arc<ActivePolicy>,
+        covering: &Covering,
         caller: &Caller,
-        action: Action,
-        kind: &'static str,
+        (action, kind): (Action, &'static str),
     ) -> Result<Scope, AppError> {
         let run = policy.scope(&caller.to_policy(), action.as_str(), kind);
         let outcome = match &run.outcome {
@@ -343,6 +326,7 @@ impl Gatekeeper {
             facts_read: run.facts_read,
             fuel: run.fuel,
             duration: run.duration,
+            secrets: covering.secrets.clone(),
         };
         Err(self.denied(&asked, caller))
     }

@@ -25,6 +25,7 @@ use kernex_model::pin::PolicyPin;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::{Fault, Gate};
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::SecretFact;
 use kernex_store::{Store, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
@@ -47,6 +48,8 @@ pub struct Covering {
     pub deciding: Vec<Arc<ActivePolicy>>,
     /// They are only compared.
     pub looking_on: Vec<Arc<LookingOn>>,
+    /// What any of those who decide keeps secret, none of them writes down.
+    pub secrets: Arc<[SecretFact]>,
 }
 
 /// What decides at one moment. It never changes: another one takes its place.
@@ -69,9 +72,14 @@ impl Active {
         let mut asked: Vec<&Arc<ActivePolicy>> = policies.values().filter(|policy| is_authorization(policy)).collect();
         asked.sort_by_key(|policy| std::cmp::Reverse(breadth(policy)));
         let covering = |action: &Action| {
-            let deciding = asked.iter().filter(|policy| policy.covers(*action)).map(|policy| (*policy).clone());
+            let deciding = asked.iter().filter(|policy| policy.covers(*action));
             let others = looking_on.values().filter(|one| is_authorization(&one.policy) && one.policy.covers(*action));
-            Arc::new(Covering { deciding: deciding.collect(), looking_on: others.cloned().collect() })
+            let secrets = deciding.clone().flat_map(|policy| policy.revision.secret_facts.iter().cloned());
+            Arc::new(Covering {
+                secrets: secrets.collect(),
+                deciding: deciding.map(|policy| (*policy).clone()).collect(),
+                looking_on: others.cloned().collect(),
+            })
         };
         let covering = Action::ALL.iter().map(covering).collect();
         Self { policies, looking_on, quarantined, covering }

@@ -57,7 +57,7 @@ impl App {
         let mut asked = Asked::new(id, "judge", &input);
         let outcome = asked.spent(policy.judge(&window, &state));
         let decision = self.decided(&policy, &asked, verdict(&outcome));
-        self.show(&decision);
+        self.show(&policy, &asked, &decision);
         self.act(deployment, &window, outcome, decision).await
     }
 

@@ -9,6 +9,7 @@ use kernex_model::name::PolicyName;
 use kernex_model::policy::Diagnostic;
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, DecisionGate};
+use kernex_model::redaction::SecretFact;
 use kernex_store::{Changes, CommitError, Listed, Page};
 use poem_openapi::types::Any;
 
@@ -34,6 +35,8 @@ pub struct NewRevision {
     pub instances: Instances,
     /// The actions that it is asked about; authorization only, every action where empty.
     pub actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions.
+    pub secret_facts: Vec<SecretFact>,
     /// Whether it looks on from here on.
     pub shadow: bool,
 }
@@ -196,6 +199,7 @@ impl App {
             settings: Any(new.settings),
             instances: new.instances,
             actions,
+            secret_facts: new.secret_facts,
             created_by: caller.principal,
             created_at: self.context.now(),
         })

@@ -24,6 +24,10 @@ const LISTING: &str = "Listing_";
 /// Lists that are shown at once, however long.
 const AT_ONCE: [&str; 2] = ["Listing_PolicyAnswer", "Listing_Plugin"];
 
+fn secret_facts() -> Value {
+    json!({ "maxItems": kernex_model::redaction::MAX_SECRET_FACTS })
+}
+
 /// A schema, its property, and what holds for it.
 fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
     let roles = || json!({ "maxItems": MAX_ROLES });
@@ -57,6 +61,7 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Bundle", "labels", labels()),
         ("Bundle", "signature", signature()),
         ("CommandBundle", "signature", signature()),
+        ("PolicyRevision", "secret_facts", secret_facts()),
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
@@ -142,6 +147,7 @@ mod tests {
         vec![
             ("EnrolmentRequest", "public_key", key()),
             ("PreauthorizationRequest", "public_key", key()),
+            ("RevisionRequest", "secret_facts", secret_facts()),
             ("DevicePatch", "labels", json!({ "maxProperties": 2 * MAX_LABELS })),
             ("Heartbeat", "facts", json!({ "maxProperties": MAX_FACTS })),
             ("PlanRequest", "settings", json!({ "maxProperties": MAX_FACTS })),

@@ -82,6 +82,22 @@ async fn old_decisions_are_pruned_with_their_terms() {
     assert_eq!(terms.len(), left.len() * 4);
 }
 
+/// Migrations before the one that knows redaction.
+const BEFORE_REDACTION: u32 = 12;
+
+#[tokio::test]
+async fn decisions_from_before_redaction_lack_nothing() {
+    let store = memory().await;
+    let kept = Decision { redacted: true, ..decision(1, "ada", DecisionOutcome::Deny) };
+    store.append_decisions(std::slice::from_ref(&kept)).await.unwrap();
+    assert_eq!(store.decision(kept.id).await.unwrap(), Some(kept.clone()));
+    let migrations = store.migrations();
+    let later = migrations.status().await.unwrap().iter().filter(|status| status.version > BEFORE_REDACTION).count();
+    assert_eq!(migrations.down(later).await.unwrap(), later);
+    assert_eq!(migrations.up().await.unwrap(), later);
+    assert_eq!(store.decision(kept.id).await.unwrap(), Some(Decision { redacted: false, ..kept }));
+}
+
 #[tokio::test]
 async fn a_change_carries_its_audit_record_and_decision() {
     let store = memory().await;
