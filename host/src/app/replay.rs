@@ -292,7 +292,7 @@ fn difference(
     context: &Context,
 ) -> Difference {
     let revision = &candidate.revision;
-    Difference {
+    let mut difference = Difference {
         id: DifferenceId(context.ulid()),
         at: decision.at,
         policy: revision.name.clone(),
@@ -304,5 +304,8 @@ fn difference(
         candidate: again.finding,
         input: Any(decision.input.0),
         request_id: decision.request_id,
-    }
+    };
+    // It may keep more secret than the revision that decided.
+    difference.redact(&revision.secret_facts);
+    difference
 }

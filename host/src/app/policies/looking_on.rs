@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernex_model::comparison::{Comparison, Difference};
 use kernex_model::id::{DifferenceId, RequestId};
 use kernex_model::policy::Fact;
+use kernex_model::redaction::SecretFact;
 use kernex_model::time::Timestamp;
 use poem_openapi::types::Any;
 use tokio::sync::mpsc;
@@ -55,11 +56,12 @@ pub struct ShadowJob {
     recorded: Recorded,
     facts: Vec<Fact>,
     decided: Told,
+    secrets: Arc<[SecretFact]>,
     at: Timestamp,
     request_id: Option<RequestId>,
 }
 
-/// What was decided, for those who look on.
+/// What was decided, for those who look on: they are asked the whole question, whatever of it is written down.
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// The question.
@@ -68,6 +70,8 @@ pub struct Shown {
     pub facts: Vec<Fact>,
     /// What came of it.
     pub decided: Told,
+    /// What those who decided keep secret.
+    pub secrets: Arc<[SecretFact]>,
     /// When.
     pub at: Timestamp,
     /// The request that led to it.
@@ -98,8 +102,8 @@ impl Shadows {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let Shown { recorded, facts, decided, at, request_id } = shown();
-        place.send(ShadowJob { candidate: candidate.clone(), recorded, facts, decided, at, request_id });
+        let Shown { recorded, facts, decided, secrets, at, request_id } = shown();
+        place.send(ShadowJob { candidate: candidate.clone(), recorded, facts, decided, secrets, at, request_id });
     }
 }
 
@@ -140,7 +144,7 @@ pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
 impl ShadowJob {
     fn difference(self, again: Told, context: &Context) -> Difference {
         let revision = &self.candidate.policy.revision;
-        Difference {
+        let mut difference = Difference {
             id: DifferenceId(context.ulid()),
             at: self.at,
             policy: revision.name.clone(),
@@ -152,6 +156,9 @@ impl ShadowJob {
             candidate: again.finding,
             input: Any(self.recorded.input()),
             request_id: self.request_id,
-        }
+        };
+        difference.redact(&self.secrets);
+        difference.redact(&revision.secret_facts);
+        difference
     }
 }
