@@ -22,6 +22,7 @@ pub mod group;
 pub mod heartbeats;
 pub mod idempotency;
 pub mod identity;
+pub mod pinning;
 pub mod planning;
 pub mod plugins;
 pub mod policies;
@@ -75,6 +76,8 @@ pub struct AppSettings {
     pub poll_s: u32,
     /// Days that decisions are kept.
     pub keep_decisions_days: u32,
+    /// Decisions that are kept, at most.
+    pub keep_decisions_max: u32,
     /// The directory whose disk must have room.
     pub data_dir: PathBuf,
     /// The share of requests that are traced; `None` where nobody looks at traces.

@@ -22,7 +22,8 @@ pub use reference::chapter;
 pub use telemetry::{OtlpProtocol, TelemetrySettings};
 
 /// Everything that can be set. What is said of a key here is what the book's chapter on settings says, so it is
-/// Markdown for operators; `range` is what is checked, and `x-type` names a type where the Rust one would say little.
+/// Markdown for operators; `range` is what is checked, `x-type` names a type where the Rust one would say little, and
+/// `x-unit` what a number counts where the key does not end in it.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -233,11 +234,14 @@ pub struct Decisions {
     /// Days that a decision is kept.
     #[schemars(range(min = 1, max = 36_500))]
     pub keep_days: u32,
+    /// How many decisions are kept at most: what goes beyond is removed once an hour, the oldest of them.
+    #[schemars(range(min = 1_000, max = 1_000_000_000), extend("x-unit" = "decisions"))]
+    pub keep_max: u32,
 }
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { keep_days: 90 }
+        Self { keep_days: 90, keep_max: 5_000_000 }
     }
 }
 

@@ -186,6 +186,7 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
     let app_settings = AppSettings {
         poll_s: settings.heartbeat.poll_s,
         keep_decisions_days: settings.decisions.keep_days,
+        keep_decisions_max: settings.decisions.keep_max,
         data_dir: settings.data_dir().to_owned(),
         plugins: PluginSettings {
             trusted: settings.plugins.trusted_keys.clone(),

@@ -157,6 +157,7 @@ fn decision(number: u64, plugin: Digest, settings: Digest) -> Decision {
         input: Any(serde_json::to_value(&request).expect("our own form")),
         output: Some(Any(json!("allow"))),
         facts_read: Any(json!([])),
+        redacted: false,
         fuel: 0,
         duration_us: 10,
         request_id: None,

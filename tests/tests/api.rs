@@ -29,6 +29,7 @@ mod api {
     mod policies;
     mod presentation;
     mod process;
+    mod redaction;
     mod refresh;
     mod scope;
     mod setup;

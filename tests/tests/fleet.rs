@@ -11,6 +11,7 @@ mod fleet {
     mod device_rollback;
     mod explained;
     mod membership;
+    mod pinned;
     mod refusals;
     mod restart;
     mod soak;

@@ -79,7 +79,7 @@ actions! {
     DeploymentRead => "deployment:read", "See a deployment and its assignments.";
     DeploymentStart => "deployment:start", "Start a deployment; the host asks in its creator's name.";
     DeploymentApprove => "deployment:approve", "Approve a deployment that waits.";
-    DeploymentControl => "deployment:control", "Pause, resume or cancel a deployment.";
+    DeploymentControl => "deployment:control", "Pause, resume, re-pin or cancel a deployment.";
     DeploymentRollback => "deployment:rollback", "Send a deployment's devices back.";
     PolicyList => "policy:list", "List policies and plugins.";
     PolicyRead => "policy:read", "See a policy or plugin.";

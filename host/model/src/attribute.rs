@@ -18,7 +18,8 @@ pub const MAX_FACT_BYTES: usize = 256;
 /// Texts in one list fact.
 pub const MAX_FACT_TEXTS: usize = 32;
 
-fn key(text: &str) -> bool {
+/// What a key or a fact's name may be.
+pub(crate) fn key(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))

@@ -10,6 +10,7 @@ use crate::assignment::AssignmentState;
 use crate::count::StateCounts;
 use crate::id::{BundleId, DeploymentId};
 use crate::name::DeploymentName;
+use crate::pin::Pinned;
 use crate::policy::Extent;
 use crate::principal::Principal;
 use crate::selector::Selector;
@@ -131,6 +132,9 @@ pub struct Deployment {
     pub selector: Selector,
     /// How it is carried out.
     pub plan: Plan,
+    /// The revisions of policies that decide about it. Absent where none is asked because it is to one device, and of
+    /// deployments from before there were pins: there the active ones decide.
+    pub pinned: Option<Pinned>,
     /// Where it stands.
     pub state: DeploymentState,
     /// Why it stands there.

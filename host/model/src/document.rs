@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::name::PolicyName;
 use crate::principal::Principal;
 use crate::record::DecisionGate;
+use crate::redaction::SecretFact;
 use crate::time::Timestamp;
 
 /// Activations that a policy remembers, for going back.
@@ -98,6 +99,9 @@ pub struct PolicyRevision {
     /// Actions that an authorization policy is asked about: `noun:verb`, `noun:*` or `*`. Empty for other gates.
     #[serde(default)]
     pub actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions.
+    #[serde(default)]
+    pub secret_facts: Vec<SecretFact>,
     /// Who installed it.
     pub created_by: Principal,
     /// When it was installed.
@@ -184,6 +188,17 @@ impl Policy {
         self.activate(good, now);
         Some(good)
     }
+
+    /// Takes out a revision that failed too often without being the active one: deployments are pinned to it. Returns
+    /// whether that is news.
+    pub fn quarantine_inactive(&mut self, revision: u64, now: Timestamp) -> bool {
+        if self.active == Some(revision) || self.quarantined.contains(&revision) {
+            return false;
+        }
+        self.quarantined.push(revision);
+        self.updated_at = now;
+        true
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +237,17 @@ mod tests {
         assert_eq!(policy.active, Some(1));
         policy.activate(3, Timestamp::from_millis(5));
         assert_eq!(policy.quarantined, [2], "a person may try again");
+    }
+
+    #[test]
+    fn a_revision_that_is_not_active_is_taken_out_once() {
+        let mut policy = activated(&[1, 2]);
+        assert!(!policy.quarantine_inactive(2, Timestamp::from_millis(2)), "another one has to take its place");
+        assert!(policy.quarantine_inactive(1, Timestamp::from_millis(3)));
+        assert!(!policy.quarantine_inactive(1, Timestamp::from_millis(4)));
+        assert_eq!((policy.active, policy.quarantined.as_slice()), (Some(2), [1].as_slice()));
+        assert_eq!(policy.updated_at, Timestamp::from_millis(3));
+        assert_eq!(policy.last_good(), None);
     }
 
     #[test]

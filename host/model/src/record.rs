@@ -141,6 +141,10 @@ pub struct Decision {
     pub output: Option<Any<serde_json::Value>>,
     /// The facts it looked up while it decided.
     pub facts_read: Any<serde_json::Value>,
+    /// Whether values of secret facts were replaced by `(redacted)` in what it was asked or looked up: it cannot be made
+    /// again then.
+    #[serde(default)]
+    pub redacted: bool,
     /// Fuel used, a deterministic measure of work.
     pub fuel: u64,
     /// Time used, in microseconds.

@@ -223,7 +223,7 @@ impl App {
         };
         let output = answer.as_ref().ok().map(json);
         let decision = self.decided(&policy, &asked, Verdict { outcome, reason, output });
-        self.show(&decision);
+        self.show(&policy, &asked, &decision);
         if outcome == DecisionOutcome::Allow {
             return Ok(decision);
         }

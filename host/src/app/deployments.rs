@@ -6,6 +6,7 @@ use kernex_model::bundle::BundleStatus;
 use kernex_model::deployment::{Deployment, DeploymentKind, DeploymentState, Plan, RollbackExtent, StateReason};
 use kernex_model::id::{BundleId, DeploymentId, DeviceId};
 use kernex_model::name::{DeploymentName, Remark};
+use kernex_model::pin::Pinned;
 use kernex_model::policy::Fact;
 use kernex_model::record::Decision;
 use kernex_model::selector::{MAX_REQUIREMENTS, Selector};
@@ -94,8 +95,8 @@ impl App {
     pub async fn preview_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Preview, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
         let new = self.within_scope(&grant, new)?;
-        self.check_target(&new).await?;
-        let draft = self.draft(caller, new);
+        let pinned = self.check_target(&new).await?;
+        let draft = Deployment { pinned: Some(pinned), ..self.draft(caller, new) };
         let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
             Ok(chosen) => chosen,
             Err(refused) => {
@@ -124,8 +125,8 @@ impl App {
     pub async fn create_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Deployment, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
         let new = self.within_scope(&grant, new)?;
-        self.check_target(&new).await?;
-        let draft = self.draft(caller, new);
+        let pinned = self.check_target(&new).await?;
+        let draft = Deployment { pinned: Some(pinned), ..self.draft(caller, new) };
         let grant = grant.on(draft.id);
         let mut changes = grant.changes(Some(
             serde_json::json!({ "name": draft.name, "bundle_id": draft.bundle_id, "selector": draft.selector }),
@@ -157,25 +158,13 @@ impl App {
         Ok(NewDeployment { selector, ..new })
     }
 
-    async fn check_target(&self, new: &NewDeployment) -> Result<(), AppError> {
-        if self.policies.targeting(new.plan.targeting_policy.as_ref()).is_none() {
-            return Err(AppError::field(
-                "unknown-policy",
-                "/plan/targeting_policy",
-                "there is no targeting policy of that name",
-            ));
-        }
-        if self.policies.rollback(new.plan.rollback_policy.as_ref()).is_none() {
-            return Err(AppError::field(
-                "unknown-policy",
-                "/plan/rollback_policy",
-                "there is no rollback policy of that name",
-            ));
-        }
-        let Target::Bundle(id) = new.target else { return Ok(()) };
+    /// Makes sure that it can be deployed; gives the revisions that decide about it from its creation on.
+    async fn check_target(&self, new: &NewDeployment) -> Result<Pinned, AppError> {
+        let pinned = self.active_pins(&new.plan)?;
+        let Target::Bundle(id) = new.target else { return Ok(pinned) };
         let bundle = self.store.bundle(id).await?.ok_or(AppError::NotFound("bundle"))?;
         match bundle.status {
-            BundleStatus::Available => Ok(()),
+            BundleStatus::Available => Ok(pinned),
             BundleStatus::Bad => Err(AppError::conflict(
                 "bundle-bad",
                 "a fleet was rolled back from this bundle; it is not deployed again",
@@ -198,6 +187,7 @@ impl App {
             config,
             selector: new.selector,
             plan: new.plan,
+            pinned: None,
             state: DeploymentState::Draft,
             reason: None,
             waves: Vec::new(),

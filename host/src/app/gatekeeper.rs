@@ -1,6 +1,7 @@
 //! Owns the question "may this caller do that?": asks the authorization policies, every time, and keeps their answers.
 
 mod question;
+mod scope;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::telemetry::Metrics;
 use question::Question;
 
 pub use question::Refusal;
+pub use scope::Scope;
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -55,34 +57,6 @@ pub struct Grant {
 
 /// The audit record of something granted, and the decisions that allowed it.
 pub type GrantRecord = (AuditRecord, Vec<Decision>);
-
-/// Which resources of a kind a caller may see.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// Those that match.
-    Matching(Selector),
-    /// None: the list is empty.
-    Nothing,
-}
-
-impl Scope {
-    /// The selector that narrows a list; `None` for all. Call after [`Scope::is_nothing`].
-    #[must_use]
-    pub fn selector(&self) -> Option<&Selector> {
-        match self {
-            Self::Matching(selector) => Some(selector),
-            Self::All | Self::Nothing => None,
-        }
-    }
-
-    /// Whether nothing may be seen.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
-    }
-}
 
 impl Gatekeeper {
     /// A gatekeeper over the active policies; denials go to `log`.
@@ -136,7 +110,7 @@ impl Gatekeeper {
         let covering = self.policies.authorization(action);
         let mut granted = Vec::with_capacity(covering.deciding.len());
         for policy in &covering.deciding {
-            let asked = self.ask(policy, &request);
+            let asked = self.ask(policy, &request, &covering);
             let outcome = asked.outcome();
             self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
             self.show(&covering, &asked, caller);
@@ -180,7 +154,7 @@ impl Gatekeeper {
         }
     }
 
-    fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>) -> Question {
+    fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>, covering: &Covering) -> Question {
         let run = policy.check(request);
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
@@ -194,6 +168,7 @@ impl Gatekeeper {
             facts_read: run.facts_read,
             fuel: run.fuel,
             duration: run.duration,
+            secrets: covering.secrets.clone(),
         }
     }
 
@@ -271,7 +246,7 @@ impl Gatekeeper {
     ) -> Result<Scope, AppError> {
         let mut seen = Scope::All;
         for policy in &covering.deciding {
-            seen = match (seen, self.scope_of(policy, caller, action, kind)?) {
+            seen = match (seen, self.scope_of(policy, covering, caller, (action, kind))?) {
                 (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
                 (Scope::All, other) | (other, Scope::All) => other,
                 (Scope::Matching(one), Scope::Matching(other)) => Scope::Matching(one.and(&other)),
@@ -283,9 +258,9 @@ impl Gatekeeper {
     fn scope_of(
         &self,
         policy: &Arc<ActivePolicy>,
+        covering: &Covering,
         caller: &Caller,
-        action: Action,
-        kind: &'static str,
+        (action, kind): (Action, &'static str),
     ) -> Result<Scope, AppError> {
         let run = policy.scope(&caller.to_policy(), action.as_str(), kind);
         let outcome = match &run.outcome {
@@ -310,6 +285,7 @@ impl Gatekeeper {
             facts_read: run.facts_read,
             fuel: run.fuel,
             duration: run.duration,
+            secrets: covering.secrets.clone(),
         };
         Err(self.denied(asked.decision(caller, &self.context)))
     }

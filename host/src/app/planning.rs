@@ -8,7 +8,7 @@ use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
 use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan};
-use kernex_model::record::{Decision, DecisionOutcome};
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
 use kernex_model::wave::{ExclusionCount, Wave};
@@ -85,7 +85,7 @@ impl App {
         among: Option<&[DeviceId]>,
         canaries: u32,
     ) -> Result<Result<Chosen, NotPlanned>, AppError> {
-        let policy = self.policies.targeting(deployment.plan.targeting_policy.as_ref()).ok_or_else(|| {
+        let policy = self.policies.deciding(DecisionGate::Targeting, deployment).await?.ok_or_else(|| {
             AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name")
         })?;
         let question = TargetingDeployment {

@@ -4,14 +4,17 @@ mod active;
 pub mod again;
 mod asking;
 mod bundled;
+mod error;
 mod lifecycle;
 pub mod looking_on;
+mod pinned;
+mod quarantine;
 mod restore;
 pub mod revisions;
 pub mod settings;
 pub mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kernex_engine::{Engine, Inspection, PrepareError};
@@ -22,7 +25,7 @@ use kernex_model::name::PolicyName;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::{Fault, Gate};
 use kernex_model::record::DecisionGate;
-use kernex_store::{CommitError, Store, StoreError};
+use kernex_store::{Store, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -32,55 +35,11 @@ use super::error::AppError;
 pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
 
 pub use active::Covering;
-use active::{Active, is_authorization};
+use active::{Active, is_authorization, quarantined};
 pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
+pub use error::PolicyError;
 use looking_on::LookingOn;
-
-/// Why the policies could not be made ready; the server does not start then.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// A document cannot be read.
-    #[error("{document}: {reason}")]
-    Document {
-        /// Its path.
-        document: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A plugin is neither part of this program nor in the store.
-    #[error("policy {policy}: there is no plugin {digest}")]
-    UnknownPlugin {
-        /// The policy.
-        policy: PolicyName,
-        /// The plugin that it uses.
-        digest: Digest,
-    },
-    /// A plugin does not accept its settings, or fails.
-    #[error("policy {policy}: {cause}")]
-    Prepare {
-        /// The policy.
-        policy: PolicyName,
-        /// What the engine said.
-        cause: PrepareError,
-    },
-    /// No policy is active for a gate.
-    #[error("no {0:?} policy is active; run `kernex policy restore`")]
-    Missing(DecisionGate),
-    /// A revision that should decide is not there.
-    #[error("policy {policy} has no revision {revision}")]
-    NoRevision {
-        /// The policy.
-        policy: PolicyName,
-        /// The revision.
-        revision: u64,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The store refused a change.
-    #[error("cannot keep the policies: {0}")]
-    Commit(#[from] CommitError),
-}
+use pinned::PinnedRevisions;
 
 /// The active policies. Cheap to clone; what is handed out stays whole while others are activated.
 #[derive(Debug, Clone)]
@@ -91,6 +50,7 @@ pub struct Policies {
 #[derive(Debug)]
 struct Shared {
     active: RwLock<Arc<Active>>,
+    pinned: PinnedRevisions,
     /// Held while the next set is put together, so that the latest one read from the store is the one that stays.
     turn: Mutex<()>,
     /// Held by whoever changes which revisions decide.
@@ -98,19 +58,6 @@ struct Shared {
     engine: Engine,
     store: Store,
     alarm: Alarm,
-}
-
-impl Shared {
-    fn new(engine: &Engine, store: &Store, alarm: Alarm) -> Self {
-        Self {
-            active: RwLock::default(),
-            turn: Mutex::default(),
-            change: Mutex::default(),
-            engine: engine.clone(),
-            store: store.clone(),
-            alarm,
-        }
-    }
 }
 
 impl Policies {
@@ -121,10 +68,10 @@ impl Policies {
     /// [`PolicyError`]: without a working policy for every gate nothing may start.
     pub async fn load(engine: &Engine, store: &Store, context: &Context) -> Result<(Self, Alarms), PolicyError> {
         bundled::install(engine, store, context).await?;
-        let (alarm, alarms) = asking::alarms();
-        let policies = Self { shared: Arc::new(Shared::new(engine, store, alarm)) };
-        let (mut ready, mut looking_on) = (BTreeMap::new(), BTreeMap::new());
+        let (policies, alarms) = Self::none(engine, store);
+        let (mut ready, mut looking_on, mut failed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for head in store.policies().await? {
+            failed.extend(quarantined(&head));
             if let Some(policy) = policies.ready(&head).await? {
                 ready.insert(head.name.clone(), policy);
             }
@@ -132,7 +79,7 @@ impl Policies {
                 looking_on.insert(head.name, candidate);
             }
         }
-        let active = Active::new(ready, looking_on);
+        let active = Active::new(ready, looking_on, failed);
         for gate in DecisionGate::ALL {
             active.default_of(gate).ok_or(PolicyError::Missing(gate))?;
         }
@@ -145,8 +92,7 @@ impl Policies {
     /// # Errors
     /// [`PolicyError`]: what would keep a server from starting.
     pub async fn check(engine: &Engine, store: &Store) -> Result<usize, PolicyError> {
-        let (alarm, _alarms) = asking::alarms();
-        let policies = Self { shared: Arc::new(Shared::new(engine, store, alarm)) };
+        let (policies, _alarms) = Self::none(engine, store);
         let heads = store.policies().await?;
         let mut served = Vec::new();
         for head in &heads {
@@ -158,6 +104,20 @@ impl Policies {
             }
         }
         Ok(served.len())
+    }
+
+    fn none(engine: &Engine, store: &Store) -> (Self, Alarms) {
+        let (alarm, alarms) = asking::alarms();
+        let shared = Shared {
+            active: RwLock::default(),
+            pinned: PinnedRevisions::default(),
+            turn: Mutex::default(),
+            change: Mutex::default(),
+            engine: engine.clone(),
+            store: store.clone(),
+            alarm,
+        };
+        (Self { shared: Arc::new(shared) }, alarms)
     }
 
     /// The revision that a policy says should decide, ready to run; what is active already is taken as it is.
@@ -249,8 +209,9 @@ impl Policies {
     /// Where the store fails; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _turn = self.shared.turn.lock().await;
-        let (mut next, mut looking_on) = (BTreeMap::new(), BTreeMap::new());
+        let (mut next, mut looking_on, mut failed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for head in self.shared.store.policies().await? {
+            failed.extend(quarantined(&head));
             let ready = match self.ready(&head).await {
                 Ok(ready) => ready,
                 Err(PolicyError::Store(error)) => return Err(error),
@@ -263,7 +224,7 @@ impl Policies {
             looking_on.extend(candidate.map(|candidate| (head.name.clone(), candidate)));
             next.extend(ready.map(|policy| (head.name, policy)));
         }
-        *self.shared.active.write() = Arc::new(Active::new(next, looking_on));
+        *self.shared.active.write() = Arc::new(Active::new(next, looking_on, failed));
         Ok(())
     }
 

@@ -8,8 +8,11 @@ use kernex_model::time::Timestamp;
 use kernex_store::{CommitError, Listed, MAX_DIFFERENCES, MAX_PAGE, Page};
 use poem_openapi::Object;
 
+use super::policies::ActivePolicy;
+use super::policies::again::{Recorded, Told};
 use super::policies::looking_on::{Seen, ShadowJob, Shown, ask};
 use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
+use super::verdict::Asked;
 use super::{App, AppError, Caller};
 
 /// How often a count is tried again that another host was first with.
@@ -40,12 +43,19 @@ pub struct Shadow {
 }
 
 impl App {
-    /// Shows those who look on what a policy other than an authorization policy has decided.
-    pub(super) fn show(&self, decision: &Decision) {
+    /// Shows those who look on what a policy other than an authorization policy was asked and has decided. The record may
+    /// lack a part of the question.
+    pub(super) fn show(&self, policy: &ActivePolicy, asked: &Asked, decision: &Decision) {
         let Some(candidate) = self.policies.looking_on_at(&decision.policy) else { return };
-        if let Ok(shown) = Shown::of(decision) {
-            self.shadows.show(&candidate, || shown);
-        }
+        let Ok(recorded) = Recorded::read(decision.gate, &asked.question, &asked.input) else { return };
+        self.shadows.show(&candidate, || Shown {
+            recorded,
+            facts: asked.facts_read.clone(),
+            decided: Told::of(decision),
+            secrets: policy.revision.secret_facts.as_slice().into(),
+            at: decision.at,
+            request_id: decision.request_id,
+        });
     }
 
     /// Asks those who look on, and counts what came of it.

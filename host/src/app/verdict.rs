@@ -75,9 +75,9 @@ pub(super) struct Verdict {
 }
 
 impl ActivePolicy {
-    /// The record of a question to this policy.
+    /// The record of a question to this policy, without what it keeps secret.
     pub(super) fn decision(&self, context: &Context, asked: &Asked, verdict: Verdict) -> Decision {
-        Decision {
+        let mut decision = Decision {
             id: DecisionId(context.ulid()),
             at: context.now(),
             gate: self.revision.gate,
@@ -92,10 +92,13 @@ impl ActivePolicy {
             input: Any(asked.input.clone()),
             output: verdict.output.map(Any),
             facts_read: Any(json(&asked.facts_read)),
+            redacted: false,
             fuel: asked.fuel,
             duration_us: u64::try_from(asked.duration.as_micros()).unwrap_or(u64::MAX),
             request_id: asked.request_id,
-        }
+        };
+        decision.redact(&self.revision.secret_facts);
+        decision
     }
 }
 

@@ -25,6 +25,7 @@ Examples:
   kernex deployment approve dep_… --reason 'looked at with the vendor'
   kernex deployment pause dep_… --reason 'wait for the weekend'
   kernex deployment resume dep_…
+  kernex deployment repin dep_… --reason 'the new limits hold for it, too'
   kernex deployment rollback dep_… --reason 'the modem does not come up'";
 
 const WATCHING: &str = "\
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Resume(Step),
     /// End it: what is in flight comes to its end
     Cancel(Step),
+    /// Let the revisions of its policies decide about it that are active now, instead of those from its creation
+    Repin(Step),
     /// Send its devices back to what they ran before
     Rollback(Step),
     /// Show where a deployment stands
@@ -185,6 +188,7 @@ impl Command {
             Self::Pause(step) => step.ask("pause").await,
             Self::Resume(step) => step.ask("resume").await,
             Self::Cancel(step) => step.ask("cancel").await,
+            Self::Repin(step) => step.ask("repin").await,
             Self::Rollback(step) => step.ask("rollback").await,
             Self::Show(Show { one, watch: false }) => show(&one.read().await?, one.output),
             Self::Show(Show { one, watch: true }) | Self::Watch(one) => {

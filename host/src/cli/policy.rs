@@ -155,7 +155,7 @@ impl Put {
         };
         let body = json!({
             "plugin": plugin, "gate": document.gate, "settings": document.settings,
-            "instances": document.instances, "actions": document.actions,
+            "instances": document.instances, "actions": document.actions, "secret_facts": document.secret_facts,
         });
         let path = format!("/api/v1/policies/{}", document.name);
         let request = operator.api.request(Method::PUT, &path, Some(operator.token()))?.json(&body);

@@ -51,7 +51,8 @@ fn kind(setting: &Setting) -> String {
     }
     if is_number(schema) {
         let range = setting.range().map(|(least, most)| format!(", {} to {}", grouped(least), grouped(most)));
-        return unit(&setting.key).to_owned() + &range.unwrap_or_default();
+        let counted = schema["x-unit"].as_str().unwrap_or_else(|| unit(&setting.key));
+        return counted.to_owned() + &range.unwrap_or_default();
     }
     "text".to_owned()
 }
@@ -130,6 +131,11 @@ mod tests {
         for (key, begins, ends) in [
             ("http.listen", "IP address and port | `127.0.0.1:8080` | ", "`KERNEX__HTTP__LISTEN` |\n"),
             ("heartbeat.poll_s", "seconds, 1 to 86,400 | 60 | Seconds ", "`KERNEX__HEARTBEAT__POLL_S` |\n"),
+            (
+                "decisions.keep_max",
+                "decisions, 1,000 to 1,000,000,000 | 5,000,000 | How ",
+                "`KERNEX__DECISIONS__KEEP_MAX` |\n",
+            ),
             ("bundles.max_bytes", "bytes | 4,294,967,296 (4 GiB) | ", "`KERNEX__BUNDLES__MAX_BYTES` |\n"),
             ("store.memtable_kib", "KiB, 64 to 1,048,576 | none | ", "`KERNEX__STORE__MEMTABLE_KIB` |\n"),
             ("store.password", "text, secret | none | ", "`KERNEX__STORE__PASSWORD` |\n"),

@@ -87,7 +87,7 @@ struct PreviewAnswer {
 #[derive(Debug, Default, Object)]
 #[oai(deny_unknown_fields)]
 struct StepRequest {
-    /// Kept with the deployment and in the audit record.
+    /// Kept in the audit record, and with the deployment where it says why that stands as it does.
     reason: Option<Remark>,
 }
 
@@ -242,6 +242,20 @@ impl DeploymentApi {
         body: Json<StepRequest>,
     ) -> Answer<Json<Deployment>> {
         self.step(caller, id, Control::Cancel, body.0.reason).await
+    }
+
+    /// Pin a deployment to the active revisions
+    ///
+    /// A deployment is planned and judged by the revisions that were active when it was created, whatever is activated
+    /// meanwhile. From here on those decide about it that are active now.
+    #[oai(path = "/deployments/:id/repin", method = "post", operation_id = "repin_deployment")]
+    async fn repin_deployment(
+        &self,
+        caller: Bearer,
+        id: Path<DeploymentId>,
+        body: Json<StepRequest>,
+    ) -> Answer<Json<Deployment>> {
+        Ok(Json(self.app.repin_deployment(&caller.0, id.0, body.0.reason).await?))
     }
 
     /// Roll a deployment back

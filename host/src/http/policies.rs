@@ -6,6 +6,7 @@ use kernex_model::digest::Digest;
 use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
 use kernex_model::name::PolicyName;
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::SecretFact;
 use kernex_model::time::Timestamp;
 use poem_openapi::param::Path;
 use poem_openapi::types::Any;
@@ -61,6 +62,10 @@ struct RevisionRequest {
     /// asked about an action every one has to allow it.
     #[oai(default, validator(max_items = 100))]
     actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions: each by its name, such as `fact.serial`, or by where
+    /// it stands in the question (`principal`, `resource` or `context`) and its name, such as `context.address`.
+    #[oai(default, validator(max_items = 64))]
+    secret_facts: Vec<SecretFact>,
     /// What it does at first.
     #[oai(default)]
     mode: PolicyMode,
@@ -148,9 +153,9 @@ impl PolicyApi {
         name: Path<PolicyName>,
         body: Json<RevisionRequest>,
     ) -> Result<WrittenRevision, Problem> {
-        let RevisionRequest { plugin, gate, settings, instances, actions, mode } = body.0;
+        let RevisionRequest { plugin, gate, settings, instances, actions, secret_facts, mode } = body.0;
         let shadow = mode == PolicyMode::Shadow;
-        let new = NewRevision { plugin, gate, settings: settings.0, instances, actions, shadow };
+        let new = NewRevision { plugin, gate, settings: settings.0, instances, actions, secret_facts, shadow };
         Ok(WrittenRevision::Written(Json(self.app.put_policy(&caller.0, &name.0, new).await?)))
     }
 

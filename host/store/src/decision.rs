@@ -9,13 +9,16 @@ use surrealdb::types::{RecordId, Value, Variables};
 use crate::changes::Changes;
 use crate::cursor::{Listed, MAX_PAGE, Page};
 use crate::error::{Failure, StoreError};
-use crate::key::{Key, complement, complemented};
+use crate::key::{Key, LAST, complement, complemented};
 use crate::record::Record;
 use crate::store::Store;
 use crate::walk::{Walk, pair_key};
 
 /// The table of the log's terms.
 const TERMS: &str = "decision_term";
+/// Walks over keys without reading what stands behind them. From the front: the database scans a range of keys forwards
+/// only, and with `ORDER BY id DESC` it sorts what it has cut off at `LIMIT` before.
+pub(crate) const PLACE: &str = "SELECT VALUE id FROM type::record('decision', $from>..$to) LIMIT 1 START $skip";
 
 /// Which decisions a list shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,11 +168,50 @@ impl Store {
         // Newest first: behind the complement of that moment's first identifier stand the older ones.
         let from = first_of(older_than);
         let old = self.walk::<Decision>(&Walk::Table, &from, limit.min(usize::from(MAX_PAGE))).await?;
+        self.remove_decisions(&old).await?;
+        Ok(old.len())
+    }
+
+    /// The place of the `count`-th decision, newest first, behind a place; all of them stand behind an empty one.
+    /// `None` where there are fewer. It is a walk over as many keys.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decision_place(&self, behind: &str, count: u32) -> Result<Option<String>, StoreError> {
+        let mut variables = Variables::new();
+        variables.insert("from", behind.to_owned());
+        variables.insert("to", LAST.to_owned());
+        variables.insert("skip", i64::from(count.saturating_sub(1)));
+        let Some(found) = self.rows(PLACE, variables, 0).await?.into_iter().next() else { return Ok(None) };
+        let place = match found {
+            Value::RecordId(id) => Key::from_value(id.key).map(|key| key.sort().to_owned()),
+            _ => None,
+        };
+        place.map(Some).ok_or_else(|| StoreError::Unreadable {
+            record: Decision::TABLE.to_owned(),
+            reason: "its key has another form".to_owned(),
+        })
+    }
+
+    /// Removes the decisions behind a place, at most 1,000 and `limit`. Gives the place behind which others may be
+    /// left; `None` where there are none.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prune_decisions_behind(&self, place: &str, limit: usize) -> Result<Option<String>, StoreError> {
+        let limit = limit.min(usize::from(MAX_PAGE));
+        let old = self.walk::<Decision>(&Walk::Table, place, limit).await?;
+        self.remove_decisions(&old).await?;
+        // The next step begins where this one ended: what was removed would be walked over again from the first place.
+        Ok(old.last().filter(|_| old.len() == limit).map(|(place, _)| place.clone()))
+    }
+
+    async fn remove_decisions(&self, old: &[(String, Decision)]) -> Result<(), StoreError> {
         if old.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let mut gone: Vec<Value> = Vec::with_capacity(old.len() * 5);
-        for (place, decision) in &old {
+        for (place, decision) in old {
             gone.push(Value::RecordId(decision.key().record_id(Decision::TABLE)));
             gone.extend(
                 decision.terms().iter().map(|term| Value::RecordId(RecordId::new(TERMS, pair_key(term, place)))),
@@ -177,7 +219,6 @@ impl Store {
         }
         let mut variables = Variables::new();
         variables.insert("gone", gone);
-        self.retried("DELETE $gone RETURN NONE", variables).await.map_err(Failure::into_error)?;
-        Ok(old.len())
+        self.retried("DELETE $gone RETURN NONE", variables).await.map(drop).map_err(Failure::into_error)
     }
 }

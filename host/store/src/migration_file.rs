@@ -46,6 +46,8 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     9 "0009_create_plugin",
     10 "0010_create_comparison",
     11 "0011_create_approval",
+    12 "0012_pin_policies",
+    13 "0013_redact_decisions",
 ];
 
 #[cfg(test)]

@@ -208,6 +208,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change("pause_deployment", "POST /api/v1/deployments/{deployment}/pause", "{}", RUNS, "deployment:control"),
     change("resume_deployment", "POST /api/v1/deployments/{paused}/resume", "{}", RUNS, "deployment:control"),
     change("cancel_deployment", "POST /api/v1/deployments/{deployment}/cancel", "{}", RUNS, "deployment:control"),
+    change("repin_deployment", "POST /api/v1/deployments/{deployment}/repin", "{}", RUNS, "deployment:control"),
     change("rollback_deployment", "POST /api/v1/deployments/{deployment}/rollback", "{}", RUNS, "deployment:rollback"),
     // Policies, decisions, audit
     read("list_policies", "GET /api/v1/policies", SEES),

@@ -51,6 +51,7 @@ pub(super) fn draft(sizes: &[usize], plan: Plan) -> (Deployment, Vec<Assignment>
         config: None,
         selector: Selector::everything(),
         plan,
+        pinned: None,
         state: DeploymentState::Draft,
         reason: None,
         waves,

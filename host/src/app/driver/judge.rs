@@ -8,7 +8,7 @@ use kernex_model::assignment::AssignmentState;
 use kernex_model::deployment::{AcceptedFailures, Deployment, DeploymentKind, RollbackExtent, StateReason};
 use kernex_model::id::DeploymentId;
 use kernex_model::policy::{Counts, FailureSample, Fault, RollbackAction, RollbackOutcome, Window};
-use kernex_model::record::{Decision, DecisionOutcome};
+use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_store::Due;
 
 use super::{Progress, host_reason};
@@ -48,7 +48,8 @@ impl App {
         }
         let policy = self
             .policies
-            .rollback(deployment.plan.rollback_policy.as_ref())
+            .deciding(DecisionGate::Rollback, &deployment)
+            .await?
             .ok_or_else(|| AppError::Internal("the deployment's rollback policy is gone".to_owned()))?;
         let window = self.window(&deployment).await?;
         let state = STANDARD.decode(&deployment.judge_state).unwrap_or_default();
@@ -56,7 +57,7 @@ impl App {
         let mut asked = Asked::new(id, "judge", &input);
         let outcome = asked.spent(policy.judge(&window, &state));
         let decision = self.decided(&policy, &asked, verdict(&outcome));
-        self.show(&decision);
+        self.show(&policy, &asked, &decision);
         self.act(deployment, &window, outcome, decision).await
     }
 

@@ -86,9 +86,11 @@ impl App {
             let now = self.context.now();
             // A device that joins late goes with the open wave: those before it have passed.
             let first = if deployment.state == DeploymentState::Running { deployment.wave } else { 0 };
+            // A revision that it was pinned to since may have more waves.
+            let last = u16::try_from(deployment.waves.len().saturating_sub(1)).unwrap_or(u16::MAX);
             let mut work = Work::new(now, [deployment.clone()]);
             for (wave, device) in chunk.iter().filter(|(_, device)| !known.contains(device)) {
-                let wave = (*wave).max(first);
+                let wave = (*wave).min(last).max(first);
                 let name = deployment.waves.get(usize::from(wave)).map_or("", |wave| wave.name.as_str());
                 let note = Note {
                     decision: Some(chosen.decision.id),

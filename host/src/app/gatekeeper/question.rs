@@ -6,6 +6,7 @@ use std::time::Duration;
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason};
 use kernex_model::record::{Decision, DecisionOutcome};
+use kernex_model::redaction::SecretFact;
 
 use crate::app::caller::Caller;
 use crate::app::context::Context;
@@ -33,6 +34,8 @@ pub(super) struct Question {
     pub(super) facts_read: Vec<Fact>,
     pub(super) fuel: u64,
     pub(super) duration: Duration,
+    /// What one of those who decide about the action keeps secret, no record of it shows.
+    pub(super) secrets: Arc<[SecretFact]>,
 }
 
 impl Question {
@@ -59,6 +62,7 @@ impl Question {
             recorded: Recorded::Check(self.request.clone()),
             facts: self.facts_read.clone(),
             decided: Told { finding, action: serde_json::Value::Null },
+            secrets: self.secrets.clone(),
             at: context.now(),
             request_id: caller.request_id,
         }
@@ -74,6 +78,8 @@ impl Question {
         };
         let (outcome, reason) = self.told();
         let output = self.answer.as_ref().ok().map(json);
-        self.policy.decision(context, &asked, Verdict { outcome, reason, output })
+        let mut decision = self.policy.decision(context, &asked, Verdict { outcome, reason, output });
+        decision.redact(&self.secrets);
+        decision
     }
 }

@@ -11,6 +11,7 @@ use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest, Window,
 };
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ActivePolicy;
@@ -33,6 +34,9 @@ pub enum Unrepeatable {
     /// Plans are made of the whole fleet, as it was then.
     #[error("plans cannot be made again: the devices as they were then are not kept")]
     Plan,
+    /// Values that the policy declares secret were not written down.
+    #[error("the question was not written down in full: the policy keeps some of its facts secret")]
+    Redacted,
     /// The record is not of this program's form.
     #[error("the recorded question cannot be read: {0}")]
     Unreadable(String),
@@ -53,22 +57,31 @@ impl Recorded {
     /// # Errors
     /// [`Unrepeatable`].
     pub fn of(decision: &Decision) -> Result<Self, Unrepeatable> {
+        match Self::read(decision.gate, &decision.question, &decision.input.0) {
+            Ok(_) if decision.redacted => Err(Unrepeatable::Redacted),
+            read => read,
+        }
+    }
+
+    /// A question in the form that records have.
+    ///
+    /// # Errors
+    /// [`Unrepeatable`].
+    pub fn read(gate: DecisionGate, question: &str, input: &Value) -> Result<Self, Unrepeatable> {
         let unreadable = |error: String| Unrepeatable::Unreadable(error);
-        let input = decision.input.0.clone();
-        match (decision.gate, decision.question.as_str()) {
+        match (gate, question) {
             (DecisionGate::Targeting, _) => Err(Unrepeatable::Plan),
             (DecisionGate::Authorization, _) => {
-                let request = serde_json::from_value(input).map_err(|error| unreadable(error.to_string()))?;
-                Ok(Self::Check(Arc::new(request)))
+                let request = AuthorizationRequest::deserialize(input);
+                Ok(Self::Check(Arc::new(request.map_err(|error| unreadable(error.to_string()))?)))
             }
             (DecisionGate::Rollback, "judge") => {
-                let window = serde_json::from_value(input["window"].clone());
-                let window = window.map_err(|error| unreadable(error.to_string()))?;
+                let window = Window::deserialize(&input["window"]).map_err(|error| unreadable(error.to_string()))?;
                 let state = STANDARD.decode(input["state"].as_str().unwrap_or_default());
                 Ok(Self::Judge(Box::new(window), state.map_err(|error| unreadable(error.to_string()))?))
             }
             (DecisionGate::Rollback, _) => {
-                let request = serde_json::from_value(input).map_err(|error| unreadable(error.to_string()))?;
+                let request = RollbackRequest::deserialize(input).map_err(|error| unreadable(error.to_string()))?;
                 Ok(Self::Permit(request))
             }
         }
@@ -188,10 +201,37 @@ fn told<T>(gate: &str, run: Run<T>, read: impl FnOnce(&T) -> (DecisionOutcome, R
 
 #[cfg(test)]
 mod tests {
+    use kernex_model::redaction::SecretFact;
+
     use super::*;
 
     fn told(outcome: DecisionOutcome, action: Value, fuel: u64) -> Told {
         Told { action, ..Told::new(outcome, Reason::new("a", "b"), fuel) }
+    }
+
+    #[test]
+    fn what_was_not_written_down_in_full_is_not_asked_again() {
+        let principal = serde_json::json!({"kind": "user", "id": "usr_1", "roles": [], "facts": []});
+        let mut decision: Decision = serde_json::from_value(serde_json::json!({
+            "id": "dec_01M7ZBN26060KA1JJ8BSC32SBV", "at": "2026-11-21T15:30:00.000Z", "gate": "authorization",
+            "policy": "rbac", "plugin_digest": "0".repeat(64), "settings_digest": "0".repeat(64), "subject": "usr_1",
+            "question": "device:list", "outcome": "deny", "code": "c", "message": "m", "output": null,
+            "input": {
+                "principal": principal, "action": "device:list",
+                "resource": {"kind": "device", "id": null, "facts": []},
+                "context": [{"name": "address", "value": {"text": "192.0.2.17"}}],
+            },
+            "facts_read": [], "fuel": 1, "duration_us": 1, "request_id": null,
+        }))
+        .expect("a decision");
+        assert_eq!(Recorded::of(&decision).map(|recorded| recorded.input()), Ok(decision.input.0.clone()));
+        let secret = |name: &str| -> Vec<SecretFact> { vec![name.parse().expect("a name")] };
+        decision.redact(&secret("context.now_ms"));
+        assert!(Recorded::of(&decision).is_ok(), "there is no such fact");
+        decision.redact(&secret("context.address"));
+        assert_eq!(Recorded::of(&decision).map(drop), Err(Unrepeatable::Redacted));
+        decision.gate = DecisionGate::Targeting;
+        assert_eq!(Recorded::of(&decision).map(drop), Err(Unrepeatable::Plan), "there is no way at all");
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn first_revision(path: &'static str, text: &str, context: &Context) -> Result<P
             DecisionGate::Authorization if document.actions.is_empty() => vec![ActionPattern::any()],
             DecisionGate::Authorization | DecisionGate::Targeting | DecisionGate::Rollback => document.actions,
         },
+        secret_facts: document.secret_facts,
         created_by: Principal::System,
         created_at: context.now(),
     })

@@ -1,4 +1,4 @@
-//! Owns which revision of a policy decides while the server runs: activation, the way back, looking on, quarantine.
+//! Owns which revision of a policy decides while the server runs: activation, the way back.
 
 use kernex_engine::PrepareError;
 use kernex_model::action::Action;
@@ -12,7 +12,7 @@ use kernex_store::{Changes, CommitError};
 use poem_openapi::types::Any;
 
 use super::revisions::Standing;
-use super::{ActivePolicy, FailedRevision, PolicyError};
+use super::{ActivePolicy, PolicyError};
 use crate::app::{App, AppError, Caller, Context, FieldError, Grant};
 
 /// Mistakes in settings that are pointed at, at most.
@@ -102,49 +102,6 @@ impl App {
         // Going back twice goes back further instead of forth again.
         head.history.retain(|revision| *revision != failed);
         self.decide_anew(&grant, head, "rollback").await
-    }
-
-    /// Takes out a revision that failed too often; the last good one takes over. Done by the host itself.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub async fn quarantine_policy(&self, failed: &FailedRevision) -> Result<(), AppError> {
-        let (name, revision) = failed;
-        let Some(mut head) = self.store.policy(name).await? else { return Ok(()) };
-        if head.active != Some(*revision) {
-            // A person or another host was first.
-            return Ok(self.policies.refresh().await?);
-        }
-        let Some(good) = head.quarantine(self.context.now()) else {
-            tracing::error!(policy = %name, revision, "a policy keeps failing, and no revision decided before it: its gate stays shut");
-            return Ok(());
-        };
-        if head.gate == DecisionGate::Authorization && !self.covers_all(name, good).await? {
-            tracing::error!(policy = %name, revision, good, "a policy keeps failing, and without it nobody would be asked about some actions: its gate stays shut");
-            return Ok(());
-        }
-        let audit = AuditRecord {
-            action: Action::PolicyQuarantine,
-            detail: Some(Any(serde_json::json!({ "failed": revision, "active": good }))),
-            ..by_the_host(&self.context, name, "")
-        };
-        let mut changes = Changes::new(&audit);
-        changes.update(&head);
-        match self.store.commit(changes).await {
-            Ok(()) => {
-                tracing::error!(policy = %name, revision, active = good, "a revision of a policy failed too often; the one before it decides again");
-            }
-            // Somebody changed it at the same moment. If it goes on failing, it is told of again.
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(self.policies.refresh().await?)
-    }
-
-    /// Whether every action is covered if a revision decides.
-    async fn covers_all(&self, name: &PolicyName, revision: u64) -> Result<bool, AppError> {
-        let Some(found) = self.store.policy_revision(name, revision).await? else { return Ok(false) };
-        Ok(self.policies.uncovered(name, Some(&self.prepared(found).await?)).is_empty())
     }
 
     pub(in crate::app) fn may_activate(&self, caller: &Caller, name: &PolicyName) -> Result<Grant, AppError> {

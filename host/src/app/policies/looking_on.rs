@@ -7,6 +7,7 @@ use kernex_model::comparison::{Comparison, Difference};
 use kernex_model::id::{DifferenceId, RequestId};
 use kernex_model::policy::Fact;
 use kernex_model::record::Decision;
+use kernex_model::redaction::SecretFact;
 use kernex_model::time::Timestamp;
 use poem_openapi::types::Any;
 use tokio::sync::mpsc;
@@ -56,7 +57,7 @@ pub struct ShadowJob {
     shown: Shown,
 }
 
-/// What was decided, for those who look on.
+/// What was decided, for those who look on: they are asked the whole question, whatever of it is written down.
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// The question.
@@ -65,6 +66,8 @@ pub struct Shown {
     pub facts: Vec<Fact>,
     /// What came of it.
     pub decided: Told,
+    /// What those who decided keep secret.
+    pub secrets: Arc<[SecretFact]>,
     /// When.
     pub at: Timestamp,
     /// The request that led to it.
@@ -81,6 +84,8 @@ impl Shown {
             recorded: Recorded::of(decision)?,
             facts: facts_of(decision),
             decided: Told::of(decision),
+            // They were left out when it was recorded.
+            secrets: Arc::default(),
             at: decision.at,
             request_id: decision.request_id,
         })
@@ -151,22 +156,28 @@ pub(in crate::app) fn compare(
     comparison: &mut Comparison,
     context: &Context,
 ) -> Option<Difference> {
-    let Shown { recorded, facts, decided, at, request_id } = shown;
+    let Shown { recorded, facts, decided, secrets, at, request_id } = shown;
     let again = candidate.again(&recorded, &facts);
     let differs = decided.differs(&again);
     comparison.count(&decided.finding, &again.finding, differs);
     let revision = &candidate.revision;
-    differs.then(|| Difference {
-        id: DifferenceId(context.ulid()),
-        at,
-        policy: revision.name.clone(),
-        revision: revision.revision,
-        gate: revision.gate,
-        subject: recorded.subject().to_owned(),
-        question: recorded.question().to_owned(),
-        decided: decided.finding,
-        candidate: again.finding,
-        input: Any(recorded.input()),
-        request_id,
+    differs.then(|| {
+        let mut difference = Difference {
+            id: DifferenceId(context.ulid()),
+            at,
+            policy: revision.name.clone(),
+            revision: revision.revision,
+            gate: revision.gate,
+            subject: recorded.subject().to_owned(),
+            question: recorded.question().to_owned(),
+            decided: decided.finding,
+            candidate: again.finding,
+            input: Any(recorded.input()),
+            request_id,
+        };
+        // Either may keep more secret than the other.
+        difference.redact(&secrets);
+        difference.redact(&revision.secret_facts);
+        difference
     })
 }

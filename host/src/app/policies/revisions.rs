@@ -5,6 +5,7 @@ use kernex_model::digest::Digest;
 use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
 use kernex_model::name::PolicyName;
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::SecretFact;
 use kernex_store::{Listed, MAX_POLICIES, Page};
 use poem_openapi::types::Any;
 
@@ -29,6 +30,8 @@ pub struct NewRevision {
     pub instances: Instances,
     /// The actions that it is asked about; authorization only, every action where empty.
     pub actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions.
+    pub secret_facts: Vec<SecretFact>,
     /// Whether it looks on from here on.
     pub shadow: bool,
 }
@@ -180,6 +183,7 @@ impl App {
             settings: Any(new.settings),
             instances: new.instances,
             actions,
+            secret_facts: new.secret_facts,
             created_by: caller.principal,
             created_at: self.context.now(),
         })

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use kernex_model::document::{ActionPattern, Instances};
 use kernex_model::name::PolicyName;
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::SecretFact;
 use serde::{Deserialize, Serialize};
 
 /// A policy, as it is written in a file of TOML.
@@ -23,6 +24,9 @@ pub struct Document {
     /// The actions that it is asked about; authorization only, every action where empty.
     #[serde(default)]
     pub actions: Vec<ActionPattern>,
+    /// Facts whose values are not written down with its decisions, at most 64.
+    #[serde(default)]
+    pub secret_facts: Vec<SecretFact>,
     /// What the plugin's schema asks for.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kernex_model::deployment::{DeploymentState, StateReason};
 use kernex_model::id::{BundleId, DeploymentId};
 use kernex_model::name::DeploymentName;
+use kernex_model::pin::{Pinned, PolicyPin};
 use kernex_model::time::Timestamp;
 use kernex_model::wave::{ExclusionCount, WaveState};
 use serde::Deserialize;
@@ -38,6 +39,9 @@ pub(super) struct Shown {
     pub(super) state: DeploymentState,
     #[serde(default)]
     pub(super) reason: Option<StateReason>,
+    /// Absent of deployments about which the active revisions decide.
+    #[serde(default)]
+    pub(super) pinned: Option<Pinned>,
     pub(super) waves: Vec<ShownWave>,
     #[serde(default)]
     pub(super) exclusions: Vec<ExclusionCount>,
@@ -87,6 +91,9 @@ impl Shown {
         if let Some(reason) = &self.reason {
             text.push_str(&format!("  because {} ({}, by {})\n", one_line(&reason.message), reason.code, reason.by));
         }
+        if let Some(pinned) = &self.pinned {
+            text.push_str(&format!("  {}\n", pins(pinned)));
+        }
         for wave in &self.waves {
             let name = one_line(&wave.name);
             text.push_str(&format!("  wave {name:<12} {:<8} {}\n", wave.state_text(), wave.counts_text()));
@@ -110,6 +117,9 @@ impl Shown {
             let reason = self.reason.as_ref().map(because).unwrap_or_default();
             parts.push(format!("{}{reason}", self.state.as_str()));
         }
+        if let Some(pinned) = self.pinned.as_ref().filter(|_| before.pinned != self.pinned) {
+            parts.push(pins(pinned));
+        }
         for (at, wave) in self.waves.iter().enumerate() {
             let same = before.waves.get(at).is_some_and(|old| old.state == wave.state && old.counts == wave.counts);
             if !same {
@@ -118,6 +128,11 @@ impl Shown {
         }
         parts.join(" | ")
     }
+}
+
+fn pins(pinned: &Pinned) -> String {
+    let text = |pin: &PolicyPin| format!("{} {}", pin.name, pin.revision);
+    format!("planned by {}, judged by {}", text(&pinned.targeting), text(&pinned.rollback))
 }
 
 impl ShownWave {
@@ -166,6 +181,7 @@ pub(super) mod tests {
         assert!(text.contains("rolling_back  two"), "{text}");
         assert!(text.contains("3 of 5 [2J failed (failure-share, by policy:guardian)"), "{text}");
         assert!(text.contains("failed   3 failed, 2 verified\n"), "{text}");
+        assert!(!text.contains("judged by"), "{text}");
     }
 
     #[test]
@@ -187,6 +203,17 @@ pub(super) mod tests {
             difference(shown("running", 2), shown("paused", 0)),
             "paused because so it is | canary open: no devices"
         );
+    }
+
+    #[test]
+    fn who_decides_is_told() {
+        let pin = |name: &str, revision: u64| json!({ "name": name, "revision": revision });
+        let pinned = |rollback: Value| json!({ "targeting": pin("rings", 1), "rollback": rollback });
+        let shown = |rollback: Value| seen(json!({ "pinned": pinned(rollback) })).shown;
+        let (before, now) = (shown(pin("guardian", 2)), shown(pin("guardian", 3)));
+        assert!(before.describe().contains("  planned by rings 1, judged by guardian 2\n"), "{}", before.describe());
+        assert_eq!(now.difference(&before), "planned by rings 1, judged by guardian 3");
+        assert_eq!(now.difference(&now), "");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use kernex_model::comparison::MAX_COUNTED;
 use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
 use kernex_model::document::MAX_HISTORY;
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::MAX_SECRET_FACTS;
 use kernex_model::user::MAX_ROLES;
 use serde_json::{Value, json};
 
@@ -76,6 +77,7 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("PolicyAnswer", "history", json!({ "maxItems": MAX_HISTORY })),
         ("PolicyRevision", "plugin", plugin_name()),
         ("PolicyRevision", "actions", json!({ "maxItems": MAX_ACTIONS })),
+        ("PolicyRevision", "secret_facts", json!({ "maxItems": MAX_SECRET_FACTS })),
         ("Plugin", "name", plugin_name()),
         ("Plugin", "gates", json!({ "maxItems": DecisionGate::ALL.len() })),
         ("Problem", "errors", json!({ "maxItems": MAX_ERRORS })),
@@ -166,6 +168,7 @@ mod tests {
             ("ReportedError", "code", json!({ "maxLength": MAX_ERROR_CODE_BYTES })),
             ("ReportedError", "message", json!({ "maxLength": MAX_ERROR_MESSAGE_BYTES })),
             ("RevisionRequest", "actions", json!({ "maxItems": MAX_ACTIONS })),
+            ("RevisionRequest", "secret_facts", json!({ "maxItems": MAX_SECRET_FACTS })),
         ]
     }
 

@@ -17,6 +17,7 @@ fn deployment(number: u64, state: DeploymentState, kind: DeploymentKind) -> Depl
         "id": deployment_id(number), "name": "gateway-os to stable", "kind": kind, "bundle_id": null,
         "config": {"interval": 18446744073709551615_u64, "z": 1, "a": null}, "selector": "site=berlin,!legacy",
         "plan": kernex_model::deployment::Plan::default(), "state": state,
+        "pinned": {"targeting": {"name": "rings", "revision": 1}, "rollback": {"name": "guardian", "revision": number + 1}},
         "reason": {"code": "a", "message": "b", "by": "host"},
         "waves": [kernex_model::wave::Wave::waiting("canary"), kernex_model::wave::Wave::waiting("rest")],
         "exclusions": [{"code": "x", "message": "y", "count": 3, "sample": [device_id(1)]}], "wave": 0,
@@ -64,6 +65,25 @@ async fn deployments_are_listed_newest_first_by_state_and_kind() {
     assert_eq!(store.unsettled_deployments().await.unwrap(), unsettled);
 }
 
+/// Migrations before the one that knows pins.
+const BEFORE_PINS: u32 = 11;
+
+#[tokio::test]
+async fn deployments_from_before_there_were_pins_have_none() {
+    let store = memory().await;
+    let kept = deployment(1, DeploymentState::Running, DeploymentKind::Fleet);
+    let mut make = changes();
+    make.create(&kept);
+    store.commit(make).await.unwrap();
+    let migrations = store.migrations();
+    let later = migrations.status().await.unwrap().iter().filter(|status| status.version > BEFORE_PINS).count();
+    assert_eq!(migrations.down(later).await.unwrap(), later);
+    assert_eq!(migrations.up().await.unwrap(), later);
+    let read = store.deployment(kept.id).await.unwrap().unwrap();
+    assert!(kept.pinned.is_some());
+    assert_eq!((read.pinned, read.name), (None, kept.name));
+}
+
 #[tokio::test]
 async fn an_older_program_does_not_start_what_waits_for_approval() {
     let store = memory().await;
@@ -82,12 +102,12 @@ async fn an_older_program_does_not_start_what_waits_for_approval() {
 
     let steps = store.migrations().status().await.unwrap().len() - BEFORE_APPROVALS;
     assert_eq!(store.migrations().down(steps).await.unwrap(), steps);
-    // Rows as they were before: nobody has approved them.
+    // Rows as they were before: nobody has approved them, and they are pinned to nothing.
     assert_eq!(store.migrations().up().await.unwrap(), steps);
-    let halted = Deployment { state: DeploymentState::Halted, approved_by: Vec::new(), ..waiting };
+    let halted = Deployment { state: DeploymentState::Halted, approved_by: Vec::new(), pinned: None, ..waiting };
     assert_eq!(listed(DeploymentState::Halted).await, [halted]);
     assert_eq!(listed(DeploymentState::AwaitingApproval).await, []);
-    assert_eq!(listed(DeploymentState::Running).await, [running]);
+    assert_eq!(listed(DeploymentState::Running).await, [Deployment { pinned: None, ..running }]);
 }
 
 #[tokio::test]

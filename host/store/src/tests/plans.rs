@@ -60,6 +60,19 @@ async fn lists_are_walks_over_keys_or_an_index() {
 }
 
 #[tokio::test]
+async fn a_place_in_the_decision_log_is_found_by_keys_alone() {
+    let store = memory().await;
+    let mut variables = Variables::new();
+    variables.insert("from", String::new());
+    variables.insert("to", "~".to_owned());
+    variables.insert("skip", 1_000_i64);
+    let plan = plan(&store, crate::decision::PLACE, variables).await;
+    // The scan itself skips: an operator above it would have every record read.
+    assert!(plan.contains("DynamicScan") && plan.contains("offset"), "{plan}");
+    assert!(!plan.contains("Limit") && !plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
 async fn look_ups_use_their_unique_index() {
     let store = memory().await;
     let mut variables = Variables::new();

@@ -84,6 +84,52 @@ async fn old_decisions_are_pruned_with_their_terms() {
 }
 
 #[tokio::test]
+async fn the_oldest_decisions_go_where_there_are_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [memory().await, disk(&folder).await] {
+        assert_eq!(store.decision_place("", 1).await.unwrap(), None);
+        let all: Vec<_> = (0..10).map(|n| decision(n, "ada", DecisionOutcome::Allow)).collect();
+        store.append_decisions(&all).await.unwrap();
+        assert_eq!(store.decision_place("", 11).await.unwrap(), None, "there are not so many");
+        let oldest = store.decision_place("", 10).await.unwrap().unwrap();
+        assert_eq!(store.prune_decisions_behind(&oldest, 100).await.unwrap(), None);
+        assert_eq!(decisions(&store, DecisionFilter::default()).await.len(), 10, "exactly as many as are kept");
+
+        // Looked for in pieces, removed in steps.
+        let third = store.decision_place("", 3).await.unwrap().unwrap();
+        let mut behind = store.decision_place(&third, 1).await.unwrap();
+        assert_eq!(behind, store.decision_place("", 4).await.unwrap());
+        let mut steps = 0;
+        while let Some(place) = behind {
+            behind = store.prune_decisions_behind(&place, 4).await.unwrap();
+            steps += 1;
+        }
+        assert_eq!(steps, 2, "six in steps of four");
+        let left: Vec<_> = all[6..].iter().rev().map(|d| d.id).collect();
+        assert_eq!(decisions(&store, DecisionFilter::default()).await, left);
+        let terms = store.rows("SELECT VALUE id FROM decision_term", Variables::new(), 0).await.unwrap();
+        assert_eq!(terms.len(), left.len() * 4);
+        store.close().await.unwrap();
+    }
+}
+
+/// Migrations before the one that knows redaction.
+const BEFORE_REDACTION: u32 = 12;
+
+#[tokio::test]
+async fn decisions_from_before_redaction_lack_nothing() {
+    let store = memory().await;
+    let kept = Decision { redacted: true, ..decision(1, "ada", DecisionOutcome::Deny) };
+    store.append_decisions(std::slice::from_ref(&kept)).await.unwrap();
+    assert_eq!(store.decision(kept.id).await.unwrap(), Some(kept.clone()));
+    let migrations = store.migrations();
+    let later = migrations.status().await.unwrap().iter().filter(|status| status.version > BEFORE_REDACTION).count();
+    assert_eq!(migrations.down(later).await.unwrap(), later);
+    assert_eq!(migrations.up().await.unwrap(), later);
+    assert_eq!(store.decision(kept.id).await.unwrap(), Some(Decision { redacted: false, ..kept }));
+}
+
+#[tokio::test]
 async fn a_change_carries_its_audit_record_and_decision() {
     let store = memory().await;
     let ada = Principal::User(kernex_model::id::UserId(ulid(1)));
