@@ -30,7 +30,7 @@ pub use inspect::Inspection;
 pub use limits::Limits;
 pub use policy::Policy;
 pub use prepare::PrepareError;
-pub use run::{LogLevel, LogLine, Run};
+pub use run::Run;
 
 /// The other side of a [`Compiler`]: does one compilation for the process that started this one, over standard input
 /// and output.

@@ -9,8 +9,6 @@ const CONCURRENT_INSTANCES: u32 = 128;
 const COMPONENT_BYTES: usize = 8 << 20;
 /// Size of a policy's settings, in bytes of JSON.
 const SETTINGS_BYTES: usize = 256 << 10;
-/// Bytes of log lines that are kept of one call.
-pub(crate) const LOG_BYTES: usize = 16 << 10;
 /// Bytes that a plugin may hand to the host in one call.
 const HOSTCALL_BYTES: usize = 1 << 20;
 /// Bytes that a plugin may hand to the host for each device that it classifies, on top.

@@ -208,11 +208,11 @@ impl Policy {
         };
         let fuel = budget.fuel - warm.store.get_fuel().unwrap_or(0);
         let sandbox = warm.store.data_mut();
-        let (facts_read, logs) = (std::mem::take(&mut sandbox.facts_read), std::mem::take(&mut sandbox.logs));
+        let (facts_read, log) = (std::mem::take(&mut sandbox.facts_read), std::mem::take(&mut sandbox.log));
         if outcome.is_ok() {
             pool.put(warm);
         }
-        Run { outcome, fuel, duration: started.elapsed(), facts_read, logs }
+        Run { outcome, fuel, duration: started.elapsed(), facts_read, log }
     }
 
     /// Makes an instance, calls it, throws it away; a policy whose instances are reused keeps it.
@@ -235,7 +235,7 @@ impl Policy {
         };
         let fuel = budget.fuel - store.get_fuel().unwrap_or(0);
         let sandbox = store.into_data();
-        Run { outcome, fuel, duration: started.elapsed(), facts_read: sandbox.facts_read, logs: sandbox.logs }
+        Run { outcome, fuel, duration: started.elapsed(), facts_read: sandbox.facts_read, log: sandbox.log }
     }
 
     fn wrong_gate<T>(&self) -> Run<T> {

@@ -1,10 +1,9 @@
 //! What belongs to one instance: its memory limit, the facts it may read, and its log.
 
-use kernex_model::policy::Fact;
+use kernex_model::policy::{Fact, Log};
 use wasmtime::ResourceLimiter;
 
-use crate::limits::{CORE_INSTANCES, LOG_BYTES, MEMORIES, TABLE_ELEMENTS, TABLES};
-use crate::run::{LogLevel, LogLine};
+use crate::limits::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 
 /// The data of a store.
 #[derive(Debug)]
@@ -14,20 +13,12 @@ pub(crate) struct Sandbox {
     pub(crate) memory_refused: bool,
     facts: Vec<Fact>,
     pub(crate) facts_read: Vec<Fact>,
-    pub(crate) logs: Vec<LogLine>,
-    log_bytes: usize,
+    pub(crate) log: Log,
 }
 
 impl Sandbox {
     pub(crate) fn new(memory_bytes: usize, facts: &[Fact]) -> Self {
-        Self {
-            memory_bytes,
-            memory_refused: false,
-            facts: facts.to_vec(),
-            facts_read: Vec::new(),
-            logs: Vec::new(),
-            log_bytes: 0,
-        }
+        Self { memory_bytes, memory_refused: false, facts: facts.to_vec(), facts_read: Vec::new(), log: Log::default() }
     }
 
     /// Makes ready for another call: nothing of the last one is left on this side.
@@ -42,22 +33,6 @@ impl Sandbox {
             self.facts_read.push(fact.clone());
         }
         Some(fact)
-    }
-
-    /// Keeps as much of a line as the log has room for.
-    pub(crate) fn log(&mut self, level: LogLevel, mut message: String) {
-        let room = LOG_BYTES - self.log_bytes;
-        if room == 0 {
-            return;
-        }
-        // An empty line takes room too: otherwise a loop of them would grow without a limit.
-        if message.len() >= room {
-            message.truncate(message.floor_char_boundary(room));
-            self.log_bytes = LOG_BYTES;
-        } else {
-            self.log_bytes += message.len() + 1;
-        }
-        self.logs.push(LogLine { level, message });
     }
 }
 
@@ -87,6 +62,8 @@ impl ResourceLimiter for Sandbox {
 
 #[cfg(test)]
 mod tests {
+    use kernex_model::policy::LogLevel;
+
     use super::*;
 
     #[test]
@@ -100,17 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_bounded() {
-        let mut sandbox = Sandbox::new(0, &[]);
-        for _ in 0..LOG_BYTES * 2 {
-            sandbox.log(LogLevel::Info, String::new());
-        }
-        assert_eq!(sandbox.logs.len(), LOG_BYTES);
-        let mut sandbox = Sandbox::new(0, &[]);
-        sandbox.log(LogLevel::Info, "x".to_owned());
-        sandbox.log(LogLevel::Info, "\u{e4}".repeat(LOG_BYTES));
-        sandbox.log(LogLevel::Info, "x".to_owned());
-        assert_eq!(sandbox.logs.len(), 2);
-        assert!(sandbox.logs[1].message.len() <= LOG_BYTES);
+    fn another_call_finds_nothing_of_the_last_one() {
+        let facts = [Fact::text("a", "x")];
+        let mut sandbox = Sandbox::new(0, &facts);
+        sandbox.read_fact("a");
+        sandbox.log.write(LogLevel::Info, "of the first call".to_owned());
+        sandbox.begin(&[]);
+        assert_eq!(sandbox.read_fact("a"), None);
+        assert_eq!((sandbox.facts_read, sandbox.log), (Vec::new(), Log::default()));
     }
 }

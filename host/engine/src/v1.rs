@@ -14,7 +14,6 @@ use kernex_model::policy as model;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 
-use crate::run::LogLevel;
 use crate::sandbox::Sandbox;
 
 use bindings::kernex::policy::{facts, log, types};
@@ -68,12 +67,12 @@ impl facts::Host for Sandbox {
 impl log::Host for Sandbox {
     fn write(&mut self, level: log::Level, message: String) {
         let level = match level {
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Error => LogLevel::Error,
+            log::Level::Debug => model::LogLevel::Debug,
+            log::Level::Info => model::LogLevel::Info,
+            log::Level::Warn => model::LogLevel::Warn,
+            log::Level::Error => model::LogLevel::Error,
         };
-        self.log(level, message);
+        self.log.write(level, message);
     }
 }
 

@@ -29,5 +29,6 @@ pub mod report;
 pub mod selector;
 pub mod signature;
 pub mod time;
+pub mod trace;
 pub mod user;
 pub mod wave;

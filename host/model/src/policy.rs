@@ -5,6 +5,7 @@
 
 mod authorization;
 mod fault;
+mod log;
 mod rollback;
 mod targeting;
 
@@ -14,6 +15,7 @@ pub use authorization::{
     AuthorizationDecision, AuthorizationRequest, PolicyPrincipal, PrincipalKind, Resource, Visible,
 };
 pub use fault::{Blame, Fault};
+pub use log::{LOG_BYTES, Log, LogLevel, LogLine, MAX_LOG_LINES};
 pub use rollback::{
     Counts, Extent, FailureSample, Permission, RollbackAction, RollbackOutcome, RollbackRequest, Window,
 };

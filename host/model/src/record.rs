@@ -8,9 +8,10 @@ use crate::action::Action;
 use crate::digest::Digest;
 use crate::id::{AuditId, DecisionId, RequestId};
 use crate::name::PolicyName;
-use crate::policy::RollbackAction;
+use crate::policy::{LogLine, RollbackAction};
 use crate::principal::Principal;
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 
 /// Who did what to what, when, from where, by which decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
@@ -145,10 +146,20 @@ pub struct Decision {
     /// again then.
     #[serde(default)]
     pub redacted: bool,
+    /// What the plugin wrote to its log while it decided, in order. Nothing where the policy, or one that is asked about
+    /// the same action, declares facts secret: a line may say what they are.
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+    /// Whether the plugin wrote more than is shown: more than 16 KiB, or lines that are kept secret.
+    #[serde(default)]
+    pub log_truncated: bool,
     /// Fuel used, a deterministic measure of work.
     pub fuel: u64,
     /// Time used, in microseconds.
     pub duration_us: u64,
     /// The request it was made for.
     pub request_id: Option<RequestId>,
+    /// The trace that the request belongs to. Absent where nobody records one, and of what no request led to.
+    #[serde(default)]
+    pub trace_id: Option<TraceId>,
 }

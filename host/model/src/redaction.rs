@@ -36,8 +36,14 @@ impl SecretFact {
 }
 
 impl Decision {
-    /// Replaces the values of secret facts, in the question and among what was looked up for it.
+    /// Replaces the values of secret facts, in the question and among what was looked up for it. The plugin's log goes
+    /// as a whole where anything is secret: nobody knows what its lines say. That alone keeps nothing from being asked
+    /// again.
     pub fn redact(&mut self, secrets: &[SecretFact]) {
+        if !secrets.is_empty() && !self.log.is_empty() {
+            self.log = Vec::new();
+            self.log_truncated = true;
+        }
         let asked = hide_in_question(&mut self.input.0, secrets);
         // Where a fact was looked up its place is not known.
         let read = hide(&mut self.facts_read.0, &NAMED, secrets);
@@ -83,8 +89,8 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        AuthorizationRequest, Counts, Fact, PolicyPrincipal, PrincipalKind, Resource, RollbackRequest,
-        TargetingDeployment, Window,
+        AuthorizationRequest, Counts, Fact, LogLevel, LogLine, PolicyPrincipal, PrincipalKind, Resource,
+        RollbackRequest, TargetingDeployment, Window,
     };
 
     fn secrets(names: &[&str]) -> Vec<SecretFact> {
@@ -181,6 +187,22 @@ mod tests {
         assert!(decision.redacted);
         decision.redact(&[]);
         assert!(decision.redacted, "what is hidden stays hidden");
+    }
+
+    #[test]
+    fn a_log_is_left_out_where_anything_is_secret() {
+        let line = || LogLine { level: LogLevel::Info, message: "s3cret".into() };
+        let mut decision = decision(&request(), &[]);
+        assert!(decision.log.is_empty() && !decision.log_truncated, "of before there were logs");
+        decision.log = vec![line()];
+        decision.redact(&[]);
+        assert_eq!((&decision.log, decision.log_truncated), (&vec![line()], false));
+        decision.redact(&secrets(&["fact.other"]));
+        assert_eq!((&decision.log, decision.log_truncated), (&Vec::new(), true));
+        assert!(!decision.redacted, "the question is there as a whole");
+        let mut silent = Decision { log_truncated: false, ..decision };
+        silent.redact(&secrets(&["fact.other"]));
+        assert!(!silent.log_truncated, "nothing was written");
     }
 
     #[test]

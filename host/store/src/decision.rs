@@ -62,7 +62,7 @@ fn outcome(outcome: DecisionOutcome) -> String {
 impl Record for Decision {
     type Id = DecisionId;
     const TABLE: &'static str = "decision";
-    const OPAQUE: &'static [&'static str] = &["input", "output", "facts_read"];
+    const OPAQUE: &'static [&'static str] = &["input", "output", "facts_read", "log"];
     const APPEND_ONLY: bool = true;
     const TERM_TABLE: Option<&'static str> = Some(TERMS);
 

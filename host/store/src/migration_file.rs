@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     11 "0011_create_approval",
     12 "0012_pin_policies",
     13 "0013_redact_decisions",
+    15 "0015_trace_decisions",
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use kernex_model::document::{Policy, PolicyRevision};
 use kernex_model::id::DecisionId;
 use kernex_model::plugin::Plugin;
+use kernex_model::policy::{LogLevel, LogLine};
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde_json::json;
 use surrealdb::types::Variables;
@@ -113,20 +114,28 @@ async fn the_oldest_decisions_go_where_there_are_too_many() {
     }
 }
 
-/// Migrations before the one that knows redaction.
+/// Migrations before those that know redaction, logs and traces.
 const BEFORE_REDACTION: u32 = 12;
 
 #[tokio::test]
-async fn decisions_from_before_redaction_lack_nothing() {
+async fn decisions_from_before_redaction_logs_and_traces_are_read() {
     let store = memory().await;
-    let kept = Decision { redacted: true, ..decision(1, "ada", DecisionOutcome::Deny) };
+    let before = decision(1, "ada", DecisionOutcome::Deny);
+    let line = |level, message: &str| LogLine { level, message: message.to_owned() };
+    let kept = Decision {
+        redacted: true,
+        log: vec![line(LogLevel::Debug, "one\ntwo"), line(LogLevel::Error, "")],
+        log_truncated: true,
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c".parse().unwrap()),
+        ..before.clone()
+    };
     store.append_decisions(std::slice::from_ref(&kept)).await.unwrap();
     assert_eq!(store.decision(kept.id).await.unwrap(), Some(kept.clone()));
     let migrations = store.migrations();
     let later = migrations.status().await.unwrap().iter().filter(|status| status.version > BEFORE_REDACTION).count();
     assert_eq!(migrations.down(later).await.unwrap(), later);
     assert_eq!(migrations.up().await.unwrap(), later);
-    assert_eq!(store.decision(kept.id).await.unwrap(), Some(Decision { redacted: false, ..kept }));
+    assert_eq!(store.decision(kept.id).await.unwrap(), Some(before));
 }
 
 #[tokio::test]
