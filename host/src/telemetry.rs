@@ -9,4 +9,4 @@ mod trace;
 
 pub use export::{ExportFailures, TelemetryError};
 pub use metrics::{InFlight, Metrics, Signals};
-pub use trace::{Telemetry, caller_context, sampled_span, trace_parent};
+pub use trace::{Telemetry, caller_context, sampled_span, trace_id, trace_parent};

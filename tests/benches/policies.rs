@@ -158,9 +158,12 @@ fn decision(number: u64, plugin: Digest, settings: Digest) -> Decision {
         output: Some(Any(json!("allow"))),
         facts_read: Any(json!([])),
         redacted: false,
+        log: Vec::new(),
+        log_truncated: false,
         fuel: 0,
         duration_us: 10,
         request_id: None,
+        trace_id: None,
     }
 }
 

@@ -7,6 +7,7 @@ use kernex_model::id::{RequestId, SessionId};
 use kernex_model::name::RoleName;
 use kernex_model::policy::{Fact, PolicyPrincipal};
 use kernex_model::principal::Principal;
+use kernex_model::trace::TraceId;
 
 /// The caller of one use case.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Caller {
     pub session: Option<SessionId>,
     /// The request.
     pub request_id: Option<RequestId>,
+    /// The trace that the request belongs to, where somebody records it.
+    pub trace_id: Option<TraceId>,
     /// Where it came from.
     pub address: Option<IpAddr>,
 }
@@ -27,13 +30,23 @@ impl Caller {
     /// The host itself: its workers and its command line. No policy is asked about it.
     #[must_use]
     pub fn system() -> Self {
-        Self { principal: Principal::System, roles: Arc::from([]), session: None, request_id: None, address: None }
+        Self::new(Principal::System, None, None)
     }
 
     /// A caller without credentials.
     #[must_use]
     pub fn anonymous(request_id: Option<RequestId>, address: Option<IpAddr>) -> Self {
-        Self { principal: Principal::Anonymous, roles: Arc::from([]), session: None, request_id, address }
+        Self::new(Principal::Anonymous, request_id, address)
+    }
+
+    fn new(principal: Principal, request_id: Option<RequestId>, address: Option<IpAddr>) -> Self {
+        Self { principal, roles: Arc::from([]), session: None, request_id, trace_id: None, address }
+    }
+
+    /// The same caller, whose request belongs to a trace.
+    #[must_use]
+    pub fn traced(self, trace_id: Option<TraceId>) -> Self {
+        Self { trace_id, ..self }
     }
 
     pub(super) fn to_policy(&self) -> PolicyPrincipal {

@@ -165,7 +165,7 @@ impl App {
         if device.bundle_id == Some(target) {
             return Err(AppError::conflict("already-running", "the device runs that bundle"));
         }
-        let decision = self.permit(&device, target)?;
+        let decision = self.permit(caller, &device, target)?;
         let name = format!("rollback of {id}")
             .parse()
             .map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
@@ -206,7 +206,7 @@ impl App {
     }
 
     /// Asks the rollback policy whether a person may send the device back.
-    fn permit(&self, device: &Device, to: BundleId) -> Result<Decision, AppError> {
+    fn permit(&self, caller: &Caller, device: &Device, to: BundleId) -> Result<Decision, AppError> {
         let policy =
             self.policies.rollback(None).ok_or_else(|| AppError::Internal("there is no rollback policy".to_owned()))?;
         let request = RollbackRequest {
@@ -215,7 +215,7 @@ impl App {
             to_bundle: to.to_string(),
             facts: Vec::new(),
         };
-        let mut asked = Asked::new(device.id, "permit", &request);
+        let mut asked = Asked::new(device.id, "permit", &request).of(caller);
         let answer = asked.spent(policy.permit(&request));
         let (outcome, reason) = match &answer {
             Ok(answer) => permitted(answer),

@@ -227,7 +227,7 @@ impl App {
                 }
             }
         };
-        Ok(Caller { principal, roles, session, request_id, address })
+        Ok(Caller { principal, roles, session, request_id, trace_id: None, address })
     }
 
     /// A device's standing comes from memory: a blocked one is refused with its very next call.

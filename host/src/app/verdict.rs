@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use kernex_engine::Run;
 use kernex_model::id::{DecisionId, RequestId};
-use kernex_model::policy::{Fact, Fault, Reason};
+use kernex_model::policy::{Fact, Fault, Log, Reason};
 use kernex_model::record::{Decision, DecisionOutcome};
+use kernex_model::trace::TraceId;
 use poem_openapi::types::Any;
 use serde::Serialize;
 
-use super::App;
 use super::context::Context;
 use super::policies::ActivePolicy;
+use super::{App, Caller};
 
 /// The code of a decision whose cause is the policy's own failure.
 pub(super) const POLICY_FAULT: &str = "policy-fault";
@@ -32,12 +33,16 @@ pub(super) struct Asked {
     pub input: serde_json::Value,
     /// What the plugin looked up.
     pub facts_read: Vec<Fact>,
+    /// What the plugin wrote.
+    pub log: Log,
     /// Fuel.
     pub fuel: u64,
     /// Time.
     pub duration: Duration,
     /// The request that led to it.
     pub request_id: Option<RequestId>,
+    /// The trace of that request.
+    pub trace_id: Option<TraceId>,
 }
 
 impl Asked {
@@ -48,17 +53,25 @@ impl Asked {
             question: question.into(),
             input: json(input),
             facts_read: Vec::new(),
+            log: Log::default(),
             fuel: 0,
             duration: Duration::ZERO,
             request_id: None,
+            trace_id: None,
         }
     }
 
-    /// Adds what one call cost and looked up; gives what it came to.
+    /// The same question, which the caller's request led to.
+    pub(super) fn of(self, caller: &Caller) -> Self {
+        Self { request_id: caller.request_id, trace_id: caller.trace_id, ..self }
+    }
+
+    /// Adds what one call cost, looked up and wrote; gives what it came to.
     pub(super) fn spent<T>(&mut self, run: Run<T>) -> Result<T, Fault> {
         self.fuel += run.fuel;
         self.duration += run.duration;
         self.facts_read.extend(run.facts_read);
+        self.log.append(run.log);
         run.outcome
     }
 }
@@ -77,6 +90,7 @@ pub(super) struct Verdict {
 impl ActivePolicy {
     /// The record of a question to this policy, without what it keeps secret.
     pub(super) fn decision(&self, context: &Context, asked: &Asked, verdict: Verdict) -> Decision {
+        let (log, log_truncated) = asked.log.clone().into_parts();
         let mut decision = Decision {
             id: DecisionId(context.ulid()),
             at: context.now(),
@@ -93,9 +107,12 @@ impl ActivePolicy {
             output: verdict.output.map(Any),
             facts_read: Any(json(&asked.facts_read)),
             redacted: false,
+            log,
+            log_truncated,
             fuel: asked.fuel,
             duration_us: u64::try_from(asked.duration.as_micros()).unwrap_or(u64::MAX),
             request_id: asked.request_id,
+            trace_id: asked.trace_id,
         };
         decision.redact(&self.revision.secret_facts);
         decision

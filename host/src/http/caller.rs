@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use kernex_model::id::RequestId;
+use kernex_model::trace::TraceId;
 use poem::web::RemoteAddr;
 use poem::{Addr, FromRequest, Request, RequestBody};
 use poem_openapi::SecurityScheme;
@@ -15,6 +16,7 @@ use crate::app::{App, Caller};
 #[derive(Debug, Clone)]
 pub(super) struct CallContext {
     pub(super) id: RequestId,
+    pub(super) trace_id: Option<TraceId>,
     pub(super) app: Arc<App>,
 }
 
@@ -25,10 +27,10 @@ pub(super) struct CallContext {
 pub struct Bearer(pub Caller);
 
 async fn authenticate(request: &Request, token: poem_openapi::auth::Bearer) -> poem::Result<Caller> {
-    let CallContext { id, app } = request.data().ok_or_else(Problem::internal)?;
+    let CallContext { id, trace_id, app } = request.data().ok_or_else(Problem::internal)?;
     let caller = app.authenticate(&token.token, Some(*id), address(request)).await.map_err(Problem::from)?;
     tracing::Span::current().record("principal", tracing::field::display(caller.principal));
-    Ok(caller)
+    Ok(caller.traced(*trace_id))
 }
 
 /// A caller that needs no credentials: known only by its address.
@@ -37,7 +39,8 @@ pub struct Anyone(pub Caller);
 
 impl<'a> FromRequest<'a> for Anyone {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(Caller::anonymous(request_id(request), address(request))))
+        let trace_id = request.data::<CallContext>().and_then(|context| context.trace_id);
+        Ok(Self(Caller::anonymous(request_id(request), address(request)).traced(trace_id)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use kernex_model::id::RequestId;
+use kernex_model::trace::TraceId;
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
@@ -65,9 +66,9 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         let began = Instant::now();
         let _in_flight = self.app.metrics.begin();
         let id = RequestId(self.app.context.ulid());
-        let span = self.span(id, &request);
+        let (span, trace_id) = self.span(id, &request);
         let target = request.uri().clone();
-        request.extensions_mut().insert(CallContext { id, app: self.app.clone() });
+        request.extensions_mut().insert(CallContext { id, trace_id, app: self.app.clone() });
         let asked = asked(&mut request);
         let answer = match (self.answer(id, request, &span).instrument(span.clone()).await, asked) {
             (Ok(response), Some(asked)) => Box::pin(asked.present(&target, response)).await,
@@ -99,20 +100,22 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
 }
 
 impl<E: Endpoint + 'static> Envelope<E> {
-    /// What the call's log lines and spans belong to. A heartbeat that nobody traces has none: it logs nothing,
-    /// and comes too often.
-    fn span(&self, id: RequestId, request: &Request) -> Span {
-        if let Some(ratio) = self.app.settings.trace_ratio {
-            let caller = telemetry::caller_context(request.headers());
-            if let Some(span) = telemetry::sampled_span(id, caller.as_ref(), ratio) {
+    /// What the call's log lines and spans belong to, and the trace. A heartbeat that nobody traces has no span: it
+    /// logs nothing, and comes too often.
+    fn span(&self, id: RequestId, request: &Request) -> (Span, Option<TraceId>) {
+        let caller = telemetry::caller_context(request.headers());
+        let ratio = self.app.settings.trace_ratio;
+        let traced = ratio.and_then(|ratio| telemetry::sampled_span(id, caller.as_ref(), ratio));
+        let trace_id = telemetry::trace_id(caller.as_ref(), traced.as_ref());
+        let span = match traced {
+            Some(span) => {
                 span.record("http.request.method", request.method().as_str());
-                return span;
+                span
             }
-        }
-        if request.uri().path() == HEARTBEAT {
-            return Span::none();
-        }
-        tracing::info_span!("request", request.id = %id, principal = tracing::field::Empty)
+            None if request.uri().path() == HEARTBEAT => Span::none(),
+            None => tracing::info_span!("request", request.id = %id, principal = tracing::field::Empty),
+        };
+        (span, trace_id)
     }
 
     /// The answer as it goes out: what failed leaves as a problem document.

@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 
 use kernex_model::id::RequestId;
+use kernex_model::trace::TraceId;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
@@ -146,6 +147,23 @@ fn is_sampled(id: RequestId, ratio: f64) -> bool {
     f64::from(bits) < ratio * (f64::from(u32::MAX) + 1.0)
 }
 
+/// The trace that a request belongs to, where somebody records it: the caller's, whether or not this server sends spans
+/// of its own; else that of the request's own span.
+#[must_use]
+pub fn trace_id(caller: Option<&opentelemetry::Context>, span: Option<&Span>) -> Option<TraceId> {
+    match (caller, span) {
+        (Some(caller), _) => recorded(caller),
+        (None, Some(span)) => recorded(&span.context()),
+        (None, None) => None,
+    }
+}
+
+fn recorded(context: &opentelemetry::Context) -> Option<TraceId> {
+    let span = context.span();
+    let known = span.span_context();
+    if known.is_valid() && known.is_sampled() { TraceId::from_bytes(known.trace_id().to_bytes()) } else { None }
+}
+
 /// The header by which a caller can go on with the trace of `span`.
 #[must_use]
 pub fn trace_parent(span: &Span) -> Option<HeaderValue> {
@@ -200,6 +218,34 @@ mod tests {
             assert!(caller_context(&headers(nonsense)).is_none(), "{nonsense}");
         }
         assert!(caller_context(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_trace_is_known_where_somebody_records_it() {
+        let of = |parent: &'static str| {
+            let caller = caller_context(&headers(parent));
+            trace_id(caller.as_ref(), None).map(|id| id.to_string())
+        };
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let sampled = of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!(sampled.as_deref(), Some(trace), "whether or not this server sends any spans");
+        assert_eq!(of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"), None);
+        assert_eq!(of("hunter2"), None);
+
+        // Our own spans have one where they are sent.
+        let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("kernex"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let own = sampled_span(RequestId(Ulid(0)), None, 1.0).expect("all are traced");
+            let id = trace_id(None, Some(&own)).expect("a trace");
+            let header = trace_parent(&own).expect("a header");
+            assert!(header.to_str().expect("text").contains(&id.to_string()), "{header:?}");
+            let caller = caller_context(&headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+            let joined = sampled_span(RequestId(Ulid(0)), caller.as_ref(), 0.0).expect("the caller wants it");
+            assert_eq!(trace_id(None, Some(&joined)).map(|id| id.to_string()).as_deref(), Some(trace));
+        });
+        let nowhere = sampled_span(RequestId(Ulid(0)), None, 1.0).expect("a span that nobody takes");
+        assert_eq!(trace_id(None, Some(&nowhere)), None);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn rbac_answers_a_batch_in_order() {
     let denied = AuthorizationDecision::Deny(Reason::new("role-missing", missing));
     let allow = AuthorizationDecision::Allow;
     assert_eq!(run.outcome.unwrap(), [allow.clone(), denied, allow.clone(), allow]);
-    assert!(run.facts_read.is_empty() && run.logs.is_empty());
+    assert!(run.facts_read.is_empty() && run.log.lines().is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kernex_engine::{Engine, Limits};
-use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate};
+use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES};
 use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
 use super::questions;
@@ -108,8 +108,8 @@ fn facts_read_and_log_lines_are_kept_within_limits() {
     let run = policy.check(&[questions::request(&[], "device:read")], &facts);
     assert!(run.outcome.is_ok(), "{run:?}");
     assert_eq!(run.facts_read, facts[..1]);
-    let kept: usize = run.logs.iter().map(|line| line.message.len()).sum();
-    assert!((8_192..=16_384).contains(&kept), "{kept}");
+    let kept: usize = run.log.lines().iter().map(|line| line.message.len()).sum();
+    assert!((8_192..=LOG_BYTES).contains(&kept) && run.log.is_truncated(), "{kept}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernex_model::comparison::Finding;
-use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason};
+use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Log, Reason};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::redaction::SecretFact;
 
@@ -32,6 +32,7 @@ pub(super) struct Question {
     pub(super) request: Arc<AuthorizationRequest>,
     pub(super) answer: Result<AuthorizationDecision, Reason>,
     pub(super) facts_read: Vec<Fact>,
+    pub(super) log: Log,
     pub(super) fuel: u64,
     pub(super) duration: Duration,
     /// What one of those who decide about the action keeps secret, no record of it shows.
@@ -71,10 +72,10 @@ impl Question {
     pub(super) fn decision(&self, caller: &Caller, context: &Context) -> Decision {
         let asked = Asked {
             facts_read: self.facts_read.clone(),
+            log: self.log.clone(),
             fuel: self.fuel,
             duration: self.duration,
-            request_id: caller.request_id,
-            ..Asked::new(caller.principal, self.request.action.clone(), &*self.request)
+            ..Asked::new(caller.principal, self.request.action.clone(), &*self.request).of(caller)
         };
         let (outcome, reason) = self.told();
         let output = self.answer.as_ref().ok().map(json);

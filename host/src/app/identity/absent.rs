@@ -36,6 +36,6 @@ impl App {
             }
             Principal::Device(_) | Principal::Anonymous | Principal::System => Arc::from([]),
         };
-        Ok(Ok(Caller { principal, roles, session: None, request_id: None, address: None }))
+        Ok(Ok(Caller { principal, roles, session: None, request_id: None, trace_id: None, address: None }))
     }
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use kernex_engine::{LogLine, Policy, Run};
+use kernex_engine::{Policy, Run};
 use kernex_model::attribute::{FactName, FactValue};
 use kernex_model::policy::{
-    AuthorizationDecision, Fault, Permission, Reason, RollbackAction, RollbackOutcome, TargetingPlan, Visible,
+    AuthorizationDecision, Fault, Log, Permission, Reason, RollbackAction, RollbackOutcome, TargetingPlan, Visible,
 };
 
 use super::cases::{Device, Inquiry, Question, canonical};
@@ -46,7 +46,7 @@ pub(crate) struct Heard {
     /// How long the last call took.
     pub(crate) duration: Duration,
     /// What the plugin wrote.
-    pub(crate) logs: Vec<LogLine>,
+    pub(crate) log: Log,
     /// Names of the facts that it looked up and got.
     pub(crate) facts_read: Vec<String>,
 }
@@ -128,9 +128,9 @@ fn tally(named: &[String]) -> String {
 
 impl Heard {
     fn of<T>(run: Run<T>, answer: impl FnOnce(T) -> Answer) -> Self {
-        let Run { outcome, fuel, duration, facts_read, logs } = run;
+        let Run { outcome, fuel, duration, facts_read, log } = run;
         let facts_read = facts_read.into_iter().map(|fact| fact.name).collect();
-        Self { outcome: outcome.map(answer), fuel, duration, logs, facts_read }
+        Self { outcome: outcome.map(answer), fuel, duration, log, facts_read }
     }
 }
 

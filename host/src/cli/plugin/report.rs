@@ -59,7 +59,8 @@ pub(super) fn text(component: &Component, verdicts: &[Verdict<'_>]) -> String {
         lines.extend(failures(verdict).iter().map(|failure| format!("      {}", shown(failure))));
         lines.extend(verdict.notes.iter().map(|note| format!("      note: {}", shown(note))));
         if !verdict.passed() {
-            lines.extend(verdict.logs().iter().map(|line| format!("      log: {}", shown(&line.message))));
+            lines.extend(verdict.log().iter().map(|line| format!("      log: {}", shown(&line.message))));
+            lines.extend(verdict.is_log_truncated().then(|| "      note: it wrote more than is kept".to_owned()));
         }
     }
     lines.push(String::new());
@@ -120,7 +121,8 @@ pub(super) fn json(component: &Component, verdicts: &[Verdict<'_>]) -> Value {
                 "facts_read": verdict.heard.as_ref().map(|heard| &heard.facts_read),
                 "failures": failures(verdict),
                 "notes": verdict.notes,
-                "log": verdict.logs(),
+                "log": verdict.log(),
+                "log_truncated": verdict.is_log_truncated(),
                 "runs": verdict.runs,
             })
         })

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use kernex_engine::LogLine;
-use kernex_model::policy::Gate;
+use kernex_model::policy::{Gate, LogLine};
 
 use super::ask::Heard;
 use super::cases::Case;
@@ -50,8 +49,13 @@ impl Verdict<'_> {
     }
 
     /// What the plugin wrote when it was asked first.
-    pub(super) fn logs(&self) -> &[LogLine] {
-        self.heard.as_ref().map_or(&[], |heard| &heard.logs)
+    pub(super) fn log(&self) -> &[LogLine] {
+        self.heard.as_ref().map_or(&[], |heard| heard.log.lines())
+    }
+
+    /// Whether it wrote more.
+    pub(super) fn is_log_truncated(&self) -> bool {
+        self.heard.as_ref().is_some_and(|heard| heard.log.is_truncated())
     }
 }
 

@@ -4,6 +4,7 @@ use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
 use kernex_model::comparison::MAX_COUNTED;
 use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
 use kernex_model::document::MAX_HISTORY;
+use kernex_model::policy::{LOG_BYTES, MAX_LOG_LINES};
 use kernex_model::record::DecisionGate;
 use kernex_model::redaction::MAX_SECRET_FACTS;
 use kernex_model::user::MAX_ROLES;
@@ -70,6 +71,8 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("Deployment", "approved_by", json!({ "maxItems": MAX_APPROVALS })),
         ("Deployment", "waves", waves()),
         ("PreviewAnswer", "waves", waves()),
+        ("Decision", "log", json!({ "maxItems": MAX_LOG_LINES })),
+        ("LogLine", "message", json!({ "maxLength": LOG_BYTES })),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
         ("Breakdown", "subjects", json!({ "maxItems": MAX_COUNTED })),
         ("Breakdown", "questions", json!({ "maxItems": MAX_COUNTED })),
