@@ -11,6 +11,7 @@ mod api {
     mod clients;
     mod commands;
     mod comparisons;
+    mod decisions;
     mod device_edit;
     mod device_list;
     mod doctor;

@@ -25,7 +25,7 @@ async fn keeping(server: &TestServer, policy: &str, gate: &str, secret_facts: Va
 }
 
 /// Waits until the log's buffer has been written.
-async fn written(admin: &Client, denied: &Answer) -> Answer {
+pub(super) async fn written(admin: &Client, denied: &Answer) -> Answer {
     let id = denied["decision"].as_str().expect("a decision").to_owned();
     eventually("the decision is written", async || {
         let found = admin.get(&format!("/decisions/{id}")).await;

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 
+use super::redaction::written;
+
 /// How long a collector may take to show what it got.
 const PATIENCE: Duration = Duration::from_secs(40);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -186,6 +188,12 @@ fn a_collector_that_is_away_costs_nothing_but_a_counter() {
         let mut server = ServerProcess::start(options).await;
         let admin = server.admin().await;
         let device = server.device().await;
+        // Nobody sent a trace: this one is the server's own.
+        let wanted = json!({"name": "a", "selector": "*", "config": {}});
+        let denied = server.user("viewer").await.post("/deployments/preview").json(wanted).await.expect(403);
+        let parent = denied.header("traceparent").expect("every call is traced");
+        let decision = written(&admin, &denied).await;
+        assert_eq!(decision["trace_id"].as_str(), parent.split('-').nth(1), "{parent} {decision}");
         eventually_within(PATIENCE, "failures are counted", async || {
             device.heartbeat(json!({})).await.expect(200);
             let answer = admin.root(reqwest::Method::GET, "/metrics").start().await.expect("an answer");

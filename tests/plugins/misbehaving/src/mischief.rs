@@ -38,6 +38,8 @@ pub enum Mischief {
     Nonsense,
     /// Write to the log without a measure, and decide as a plugin should.
     Chatty,
+    /// Write one line to the log, and decide as a plugin should.
+    Telling,
     /// Remember that it was asked before, and say so.
     Remembering,
     /// Classify devices by their places in the batch.
@@ -77,6 +79,7 @@ impl Mischief {
                     kernex_sdk::log::info("a line of some length, written a thousand times over");
                 }
             }
+            Self::Telling => kernex_sdk::log::warn("as asked"),
             Self::None
             | Self::Giant
             | Self::Wordy
