@@ -1,4 +1,5 @@
-//! Lines for the author of the plugin; the host keeps them with the decision, up to a limit.
+//! Lines for the author of the plugin; the host keeps them with the decision, up to 16 KiB in all, unless the
+//! policy keeps facts secret.
 
 pub use crate::bindings::lifecycle::kernex::policy::log::Level;
 
