@@ -44,6 +44,22 @@ fn a_signed_plugin_is_taken_and_told_of() {
 }
 
 #[test]
+fn of_two_who_upload_the_same_bytes_at_once_one_is_first() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let admin = server.admin().await;
+        let upload = || admin.post("/plugins").text("application/wasm", MISBEHAVING).into_future();
+        let answers = futures_util::future::join_all([upload(), upload(), upload()]).await;
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 201], "{answers:#?}");
+        assert!(answers.iter().all(|answer| answer.json() == answers[0].json()), "{answers:#?}");
+        let audit = admin.get("/audit").query("action", "plugin:upload").await.expect(200);
+        assert_eq!(audit.items().len(), 1, "{audit}");
+    });
+}
+
+#[test]
 fn signatures_that_prove_nothing_are_refused() {
     run(async {
         let trusted = PublicKey::of(&key(1));
