@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::context::Context;
 use super::error::AppError;
 
-pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
+pub(super) use bundled::{digests as bundled_digests, plugin};
 
 pub use active::Covering;
 use active::{Active, is_authorization, quarantined};
@@ -195,11 +195,8 @@ impl Policies {
     /// Where it fails to describe itself.
     pub async fn bundled_plugin(&self, digest: Digest, context: &Context) -> Result<Option<Plugin>, AppError> {
         let Some(bytes) = bundled::component(digest) else { return Ok(None) };
-        let engine = self.shared.engine.clone();
-        let inspected = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes)).await;
-        let inspection = inspected.unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())));
-        let inspection = inspection.map_err(|fault| AppError::Internal(fault.to_string()))?;
-        Ok(Some(plugin(inspection, bytes, context)))
+        let described = bundled::described(&self.shared.engine, bytes, context).await;
+        described.map(Some).map_err(|fault| AppError::Internal(fault.to_string()))
     }
 
     /// Takes up what the store says now. Whoever asks meanwhile is answered by the set from before or by the one from

@@ -1,5 +1,7 @@
 //! Uploading plugins: whose are taken, what is told of them, and what is refused.
 
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use kernex_model::signature::{PublicKey, Signature};
 use kernex_tests::guests::MISBEHAVING;
@@ -56,6 +58,23 @@ fn of_two_who_upload_the_same_bytes_at_once_one_is_first() {
         assert!(answers.iter().all(|answer| answer.json() == answers[0].json()), "{answers:#?}");
         let audit = admin.get("/audit").query("action", "plugin:upload").await.expect(200);
         assert_eq!(audit.items().len(), 1, "{audit}");
+    });
+}
+
+#[test]
+fn a_bundled_plugin_is_kept_with_the_first_revision_that_uses_it() {
+    run(async {
+        let server = TestServer::start().await;
+        let path = format!("/plugins/{}", server.plugin("sites").await);
+        let admin = server.admin().await;
+        let settings = json!({"narrowed_roles": [], "unrestricted_roles": ["admin"]});
+        server.revision("one", "sites", "authorization", settings.clone()).await;
+        let kept = admin.get(&path).await.expect(200);
+        assert_eq!(kept["bundled"], true, "{kept}");
+        // One that is not kept was made at the moment at which it is asked for.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        server.revision("two", "sites", "authorization", settings).await;
+        assert_eq!(admin.get(&path).await.expect(200).json(), kept.json());
     });
 }
 
