@@ -22,6 +22,7 @@ pub mod group;
 pub mod heartbeats;
 pub mod idempotency;
 pub mod identity;
+mod news;
 pub mod pinning;
 pub mod planning;
 pub mod plugins;

@@ -31,6 +31,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::context::Context;
 use super::error::AppError;
+use super::news::News;
 
 pub(super) use bundled::{digests as bundled_digests, plugin};
 
@@ -58,6 +59,8 @@ struct Shared {
     engine: Engine,
     store: Store,
     alarm: Alarm,
+    /// Revisions that fail and stay, each with the revision of its policy: each is told of once.
+    staying: News<(PolicyName, u64, u64)>,
 }
 
 impl Policies {
@@ -116,6 +119,7 @@ impl Policies {
             engine: engine.clone(),
             store: store.clone(),
             alarm,
+            staying: News::default(),
         };
         (Self { shared: Arc::new(shared) }, alarms)
     }
