@@ -39,6 +39,7 @@ pub use active::Covering;
 use active::{Active, is_authorization, quarantined};
 pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
 pub use error::PolicyError;
+pub use kernex_engine::COMPILE_TIME_S;
 use looking_on::LookingOn;
 use pinned::PinnedRevisions;
 
