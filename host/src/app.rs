@@ -22,6 +22,7 @@ pub mod group;
 pub mod heartbeats;
 pub mod idempotency;
 pub mod identity;
+mod news;
 pub mod pinning;
 pub mod planning;
 pub mod plugins;
@@ -61,6 +62,7 @@ use gauges::{Gauges, Pulse};
 use group::{Group, GroupInbox, group};
 use heartbeats::BeatJob;
 use identity::Identity;
+use news::News;
 use plugins::PluginSettings;
 use policies::looking_on::{ShadowInbox, Shadows, shadows};
 use policies::{Alarms, PolicyError};
@@ -138,6 +140,8 @@ pub struct App {
     held: Mutex<HashSet<DeploymentId>>,
     /// Of deployments that wait for approval. Forgotten by a restart: it is asked again at once.
     asked: Mutex<HashMap<DeploymentId, LastAsked>>,
+    /// Deployments that nobody joins, because no targeting policy decides about them: each is told of once.
+    untargeted: News<DeploymentId>,
     shadows: Shadows,
     /// Replays that may run at once.
     replays: Arc<Semaphore>,
@@ -219,6 +223,7 @@ impl App {
             wake: Arc::default(),
             held: Mutex::default(),
             asked: Mutex::default(),
+            untargeted: News::default(),
             shadows,
             replays: Arc::new(Semaphore::new(replay::MAX_AT_ONCE)),
         };

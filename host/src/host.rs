@@ -158,7 +158,7 @@ pub const COMPILE: &str = "compile-plugin";
 /// What the key of the native code's MACs is called among the server's secrets.
 const NATIVE_CODE_KEY: &str = "native-code";
 
-/// The same runtime for a server: strangers' plugins are compiled in processes of their own.
+/// The same runtime for whoever opens a server's store: strangers' plugins are compiled in processes of their own.
 ///
 /// # Errors
 /// Where the machine is too small for it, or this program cannot be found.

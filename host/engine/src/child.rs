@@ -24,8 +24,9 @@ use crate::prepare::PrepareError;
 const MEMORY_MIB: u64 = 1_024;
 /// Time that the child may compute, all threads together, in seconds.
 const CPU_S: u64 = 60;
-/// How long the child may take, in seconds.
-const WALL: Duration = Duration::from_secs(60);
+/// How long compiling a plugin in a process of its own may take, in seconds.
+pub const COMPILE_TIME_S: u64 = 60;
+const WALL: Duration = Duration::from_secs(COMPILE_TIME_S);
 /// The most that a child may answer, in bytes.
 const ANSWER_BYTES: u64 = 256 << 20;
 /// Instances that the child needs at once; each reserves address space.

@@ -28,6 +28,9 @@ pub const STEP: usize = 1_000;
 /// Steps of one kind in one pass, at most: one large deployment must not keep the others waiting.
 const MAX_STEPS: usize = 64;
 
+/// What it is called that no revision of a policy decides about a deployment that it should decide about.
+const UNKNOWN_POLICY: &str = "unknown-policy";
+
 /// Whether a step did something, so that there may be more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -55,7 +58,13 @@ impl App {
         self.pulse.note(deployments.iter().map(Deployment::counts).sum());
         // The oldest first: where two want the same device, it came first.
         for deployment in deployments.iter().rev() {
-            match self.drive_deployment(deployment.id, &changed).await {
+            let driven = match self.drive_deployment(deployment.id, &changed).await {
+                Err(AppError::Invalid { code: UNKNOWN_POLICY, detail, .. }) => {
+                    self.wait_for_policy(deployment.id, detail).await
+                }
+                driven => driven,
+            };
+            match driven {
                 Ok(progress) => moved |= progress == Progress::Moved,
                 // Somebody moved it meanwhile: the next pass begins from there.
                 Err(AppError::Stale | AppError::Busy) => moved = true,
@@ -78,11 +87,11 @@ impl App {
             DeploymentState::Draft => moved = moved.or(self.plan(deployment).await?),
             DeploymentState::AwaitingApproval => {
                 // Whoever approves it sees how many devices it has by now.
-                moved = moved.or(self.join(&deployment, changed).await?);
+                moved = moved.or(self.join_if_targeted(&deployment, changed).await?);
                 moved = moved.or(self.begin_again(id).await?);
             }
             DeploymentState::Running => {
-                moved = moved.or(self.join(&deployment, changed).await?);
+                moved = moved.or(self.join_if_targeted(&deployment, changed).await?);
                 moved = moved.or(self.judge(id).await?);
                 moved = moved.or(self.offer(id).await?);
             }
@@ -97,6 +106,36 @@ impl App {
             | DeploymentState::RolledBack => {}
         }
         Ok(moved.or(self.settle(id).await?))
+    }
+
+    /// Lets devices join. Where no targeting policy decides any more nobody does, and those that are in it go on.
+    async fn join_if_targeted(&self, deployment: &Deployment, changed: &ChangedDevices) -> Result<Progress, AppError> {
+        match self.join(deployment, changed).await {
+            Err(AppError::Invalid { code: UNKNOWN_POLICY, detail, .. }) => {
+                if self.untargeted.is_news(deployment.id) {
+                    tracing::error!(deployment.id = %deployment.id, why = %detail, "no device joins a deployment any more");
+                }
+                Ok(Progress::Idle)
+            }
+            joined => joined,
+        }
+    }
+
+    /// Shows in a deployment's record that a policy that decides about it is gone. That is written and logged once; the
+    /// deployment goes on from where it stands when there is one again.
+    async fn wait_for_policy(&self, id: DeploymentId, why: String) -> Result<Progress, AppError> {
+        let mut deployment = self.load_deployment(id).await?;
+        let reason = host_reason(UNKNOWN_POLICY, why.as_str());
+        let decided_about = matches!(deployment.state, DeploymentState::Draft | DeploymentState::Running);
+        if !decided_about || deployment.reason.as_ref() == Some(&reason) {
+            return Ok(Progress::Idle);
+        }
+        deployment.reason = Some(reason);
+        let mut work = Work::new(self.context.now(), [deployment]);
+        work.deployment_mut(id);
+        let progress = self.finish(work, id, "wait").await?;
+        tracing::error!(deployment.id = %id, %why, "a deployment waits for a policy that is gone");
+        Ok(progress)
     }
 
     /// Loads a deployment for one step.

@@ -1,5 +1,8 @@
 //! Owns group commit: many devices' writes arrive at once and are committed together, each acknowledged on its own.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::AppError;
@@ -72,17 +75,42 @@ impl<J, A> Group<J, A> {
 
 impl<J, A> GroupInbox<J, A> {
     /// Writes group after group until every [`Group`] is gone. What arrives during one commit makes up
-    /// the next group: no timer, and nobody who is alone waits.
+    /// the next group: no timer, and nobody who is alone waits. Where writing one panics, the next one is written all
+    /// the same: a defect must not silence the writer.
     pub async fn run(mut self, write: impl AsyncFn(&[J]) -> Vec<Result<A, AppError>>) {
         let mut waiting = Vec::with_capacity(MAX_GROUP);
         while self.jobs.recv_many(&mut waiting, MAX_GROUP).await > 0 {
             let (jobs, answers): (Vec<J>, Vec<_>) = waiting.drain(..).unzip();
-            let results = write(&jobs).await;
+            let Ok(results) = AssertUnwindSafe(write(&jobs)).catch_unwind().await else {
+                // Whoever handed one in is told that the server is busy.
+                tracing::error!(jobs = jobs.len(), "writing what devices sent together failed");
+                continue;
+            };
             debug_assert_eq!(results.len(), jobs.len());
             for (answer, result) in answers.into_iter().zip(results) {
                 // A caller that went away has had its write all the same.
                 drop(answer.send(result));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_written_does_not_end_the_writer() {
+        let (group, inbox) = group::<u32, u32>();
+        let writer = inbox.run(async |jobs: &[u32]| {
+            assert!(!jobs.contains(&0), "as the test wants it");
+            jobs.iter().map(|job| Ok(job + 1)).collect::<Vec<Result<u32, AppError>>>()
+        });
+        let callers = async move {
+            assert!(matches!(group.submit(0).await, Err(AppError::Busy)));
+            assert!(matches!(group.submit(1).await, Ok(2)));
+        };
+        // It ends with the last handle.
+        tokio::join!(writer, callers);
     }
 }

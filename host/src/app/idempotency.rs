@@ -8,7 +8,7 @@ use super::{App, AppError, Caller};
 /// For how long a key is remembered, in seconds.
 pub const KEY_LIFETIME_S: u32 = 24 * 3_600;
 /// A call that has not ended after so long never will, in milliseconds: it takes half of this at most.
-const INTERRUPTED_AFTER_MS: i64 = 60_000;
+const INTERRUPTED_AFTER_MS: i64 = 180_000;
 
 /// What becomes of a call with a key.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use kernex_model::digest::Digest;
 use kernex_model::plugin::Plugin;
 use kernex_model::policy::Blame;
 use kernex_model::signature::{PublicKey, Signature, SignatureError};
-use kernex_store::{Changes, MAX_PLUGINS};
+use kernex_store::{CommitError, MAX_PLUGINS};
 
 use super::policies;
 use super::policies::settings::check_schema;
@@ -75,9 +75,15 @@ impl App {
             "name": plugin.name, "version": plugin.version, "imports": plugin.imports, "signed_by": plugin.signed_by,
         });
         let mut changes = grant.on(digest).changes(Some(detail));
-        changes.add_plugin(&plugin, &bytes);
-        self.store.commit(changes).await?;
-        Ok(PluginUploaded::Created(plugin))
+        changes.create_plugin(&plugin, &bytes);
+        match self.store.commit(changes).await {
+            Ok(()) => Ok(PluginUploaded::Created(plugin)),
+            // Somebody else brought the same bytes at the same moment, and was first.
+            Err(CommitError::Exists { .. }) => {
+                Ok(PluginUploaded::Existing(self.find_plugin(digest).await?.ok_or(AppError::Busy)?))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Lists uploaded plugins and those of this program, by name.
@@ -114,16 +120,6 @@ impl App {
             Some(plugin) => Ok(Some(plugin)),
             None => self.policies.bundled_plugin(digest, &self.context).await,
         }
-    }
-
-    /// Keeps a plugin of this program beside the first policy that uses it: a later program may bring another build.
-    pub(super) async fn add_bundled_plugin(&self, changes: &mut Changes, plugin: &Plugin) -> Result<(), AppError> {
-        if let Some(bytes) = policies::bundled_component(plugin.digest)
-            && self.store.plugin(plugin.digest).await?.is_none()
-        {
-            changes.add_plugin(plugin, bytes);
-        }
-        Ok(())
     }
 
     async fn collect_plugin(

@@ -31,13 +31,15 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::context::Context;
 use super::error::AppError;
+use super::news::News;
 
-pub(super) use bundled::{component as bundled_component, digests as bundled_digests, plugin};
+pub(super) use bundled::{digests as bundled_digests, plugin};
 
 pub use active::Covering;
 use active::{Active, is_authorization, quarantined};
 pub use asking::{ActivePolicy, Alarm, Alarms, FailedRevision};
 pub use error::PolicyError;
+pub use kernex_engine::COMPILE_TIME_S;
 use looking_on::LookingOn;
 use pinned::PinnedRevisions;
 
@@ -58,6 +60,8 @@ struct Shared {
     engine: Engine,
     store: Store,
     alarm: Alarm,
+    /// Revisions that fail and stay, each with the revision of its policy: each is told of once.
+    staying: News<(PolicyName, u64, u64)>,
 }
 
 impl Policies {
@@ -116,6 +120,7 @@ impl Policies {
             engine: engine.clone(),
             store: store.clone(),
             alarm,
+            staying: News::default(),
         };
         (Self { shared: Arc::new(shared) }, alarms)
     }
@@ -195,11 +200,8 @@ impl Policies {
     /// Where it fails to describe itself.
     pub async fn bundled_plugin(&self, digest: Digest, context: &Context) -> Result<Option<Plugin>, AppError> {
         let Some(bytes) = bundled::component(digest) else { return Ok(None) };
-        let engine = self.shared.engine.clone();
-        let inspected = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes)).await;
-        let inspection = inspected.unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())));
-        let inspection = inspection.map_err(|fault| AppError::Internal(fault.to_string()))?;
-        Ok(Some(plugin(inspection, bytes, context)))
+        let described = bundled::described(&self.shared.engine, bytes, context).await;
+        described.map(Some).map_err(|fault| AppError::Internal(fault.to_string()))
     }
 
     /// Takes up what the store says now. Whoever asks meanwhile is answered by the set from before or by the one from

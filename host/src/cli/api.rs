@@ -10,8 +10,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long one call may take, in seconds; transfers of bundles have no such limit.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one call may take, in seconds: longer than a server lets any. Transfers of bundles have no such limit.
+const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait before a call is tried again.

@@ -316,12 +316,12 @@ async fn migrations(store: &Store) -> Finding {
     }
 }
 
-/// Whether the active policies can be prepared.
+/// Whether the active policies can be prepared, as a server does it: their plugins may be a stranger's.
 async fn plugins(store: Option<&Store>) -> Finding {
     let Some(store) = store else {
         return odd("policies", "they are loaded by the first start");
     };
-    let loaded = match host::engine() {
+    let loaded = match host::server_engine() {
         Err(error) => {
             return bad("policies", error.to_string(), "give the process more address space (`ulimit -v unlimited`)");
         }

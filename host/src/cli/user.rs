@@ -39,7 +39,7 @@ impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let Self::Create { username, email, roles } = self;
         let password = login::password(true)?;
-        let opened = host::open(settings, &host::engine()?, &ExportFailures::default()).await?;
+        let opened = host::open(settings, &host::server_engine()?, &ExportFailures::default()).await?;
         let new = NewUser { username, email, password };
         let made = opened.app.create_user(&Caller::system(), new, roles).await;
         opened.app.store.close().await.map_err(CliError::failed)?;

@@ -26,10 +26,13 @@ use super::idempotency::{self, Begun};
 use super::presentation::Asked;
 use super::problem::Problem;
 use crate::app::App;
+use crate::app::policies::COMPILE_TIME_S;
 use crate::telemetry;
 
 /// How long a call may take that does not stream, in seconds.
 pub const CALL_TIME_OUT_S: u64 = 30;
+/// How long a call may take that has a plugin compiled, in seconds: as long as the compiler, and as any other call.
+pub const COMPILING_TIME_OUT_S: u64 = COMPILE_TIME_S + CALL_TIME_OUT_S;
 /// Longest request target, in bytes.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// All header names and values of a request together, in bytes.
@@ -137,6 +140,7 @@ impl<E: Endpoint + 'static> Envelope<E> {
 
     async fn answer(&self, id: RequestId, mut request: Request, span: &Span) -> poem::Result<Response> {
         let streams = streams(request.method(), request.uri().path());
+        let time_out_s = time_out_s(request.method(), request.uri().path());
         check_head(&request)?;
         compressed::refuse_coded(request.headers())?;
         if !streams {
@@ -177,14 +181,12 @@ impl<E: Endpoint + 'static> Envelope<E> {
         if streams {
             return finished.await;
         }
-        match tokio::time::timeout(Duration::from_secs(CALL_TIME_OUT_S), finished).await {
+        match tokio::time::timeout(Duration::from_secs(time_out_s), finished).await {
             Ok(answer) => answer,
-            Err(_) => Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timed-out",
-                format!("not done within {CALL_TIME_OUT_S} s"),
-            )
-            .into()),
+            Err(_) => {
+                let detail = format!("not done within {time_out_s} s");
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", detail).into())
+            }
         }
     }
 }
@@ -220,6 +222,12 @@ fn streams(method: &Method, path: &str) -> bool {
     (*method == Method::POST && matches!(path, "bundles" | "plugins"))
         || path.ends_with("/content")
         || path.ends_with("/events")
+}
+
+/// How long the call may take, in seconds. Whatever changes a policy may have its plugin compiled.
+fn time_out_s(method: &Method, path: &str) -> u64 {
+    let compiles = !stoppable(method) && path.starts_with("/api/v1/policies/");
+    if compiles { COMPILING_TIME_OUT_S } else { CALL_TIME_OUT_S }
 }
 
 fn check_head(request: &Request) -> Result<(), Problem> {
@@ -361,5 +369,19 @@ mod tests {
         assert!(streams(&Method::GET, "/api/v1/device/bundles/bun_1/content"));
         assert!(!streams(&Method::GET, "/api/v1/bundles"));
         assert!(!streams(&Method::POST, "/api/v1/device/heartbeat"));
+    }
+    #[test]
+    fn calls_that_have_a_plugin_compiled_have_the_time_for_it() {
+        let compiling = [
+            (Method::PUT, "/api/v1/policies/rbac"),
+            (Method::POST, "/api/v1/policies/rbac/activate"),
+            (Method::POST, "/api/v1/policies/rbac/replay"),
+        ];
+        for (method, path) in compiling {
+            assert_eq!(time_out_s(&method, path), COMPILE_TIME_S + CALL_TIME_OUT_S, "{method} {path}");
+        }
+        for (method, path) in [(Method::GET, "/api/v1/policies/rbac"), (Method::POST, "/api/v1/deployments")] {
+            assert_eq!(time_out_s(&method, path), CALL_TIME_OUT_S, "{method} {path}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -11,7 +12,8 @@ use crate::app::policies::Alarms;
 /// How often the store is asked whether another host changed a policy.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(app: Arc<App>, mut alarms: Alarms, stop: CancellationToken) {
+pub(super) async fn run(app: Arc<App>, stop: CancellationToken, alarms: Arc<Mutex<Alarms>>) {
+    let mut alarms = alarms.lock().await;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -13,7 +14,8 @@ const CHUNK: usize = 2_048;
 /// Pause between two writes.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-pub(super) async fn run(app: Arc<App>, mut inbox: ShadowInbox, stop: CancellationToken) {
+pub(super) async fn run(app: Arc<App>, stop: CancellationToken, inbox: Arc<Mutex<ShadowInbox>>) {
+    let mut inbox = inbox.lock().await;
     loop {
         let mut jobs = Vec::new();
         tokio::select! {

@@ -71,9 +71,17 @@ impl Record for Part {
 impl Changes {
     /// Adds a plugin with its bytes. What is there already stays: the same digest is the same bytes.
     pub fn add_plugin(&mut self, plugin: &Plugin, bytes: &[u8]) -> &mut Self {
-        self.put(plugin);
+        self.put(plugin).put_parts(plugin.digest, bytes)
+    }
+
+    /// Adds a plugin that must be new, with its bytes: where another transaction was first, nothing is written.
+    pub fn create_plugin(&mut self, plugin: &Plugin, bytes: &[u8]) -> &mut Self {
+        self.create(plugin).put_parts(plugin.digest, bytes)
+    }
+
+    fn put_parts(&mut self, digest: Digest, bytes: &[u8]) -> &mut Self {
         for (number, content) in bytes.chunks(PART_BYTES).enumerate() {
-            self.put(&Part { digest: Some(plugin.digest), number, content: STANDARD.encode(content) });
+            self.put(&Part { digest: Some(digest), number, content: STANDARD.encode(content) });
         }
         self
     }

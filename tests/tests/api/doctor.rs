@@ -3,16 +3,21 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
-use kernex_tests::harness::{ServerProcess, TestServer, run};
+use kernex_tests::harness::{ServerProcess, TestServer, eventually, run};
 use tokio::process::Command;
 
-/// What it says with these settings, and its exit code.
-async fn doctor(directory: &Path, settings: &[(&str, &str)]) -> (String, Option<i32>) {
+fn command(directory: &Path) -> Command {
     let mut command = Command::new(ServerProcess::program());
     command.args(["doctor", "--data-dir", "data"]).current_dir(directory);
     command.env("KERNEX__HTTP__LISTEN", "127.0.0.1:0");
-    let output = command.envs(settings.iter().copied()).output().await.expect("the program runs");
+    command
+}
+
+/// What it says with these settings, and its exit code.
+async fn doctor(directory: &Path, settings: &[(&str, &str)]) -> (String, Option<i32>) {
+    let output = command(directory).envs(settings.iter().copied()).output().await.expect("the program runs");
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
 }
 
@@ -68,5 +73,32 @@ fn a_port_that_the_server_has_is_not_wrong() {
         let (text, code) = doctor(server.directory(), &[("KERNEX__HTTP__LISTEN", &listen)]).await;
         assert!(text.contains(&format!("{listen} is taken, it seems by the running server")), "{text}");
         assert_eq!(code, Some(0), "{text}");
+    });
+}
+
+/// Whether a process with this argument runs that this other one has started.
+fn has_started(parent: u32, argument: &str) -> bool {
+    let mut processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    processes.any(|process| {
+        let status = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+        // The name stands in brackets; the parent's number is the second word after it.
+        let after_name = status.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let number: Option<u32> = after_name.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+        let arguments = std::fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        number == Some(parent) && arguments.split('\0').any(|found| found == argument)
+    })
+}
+
+#[test]
+fn plugins_are_compiled_in_processes_of_their_own() {
+    run(async {
+        let mut server = TestServer::durable().await;
+        server.stop().await;
+        let doctor = command(server.directory()).stdout(Stdio::piped()).spawn().expect("the program runs");
+        let number = doctor.id().expect("it has not ended");
+        eventually("a compiler", async || has_started(number, kernex::host::COMPILE).then_some(())).await;
+        let output = doctor.wait_with_output().await.expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("3 are ready"), "{text}");
     });
 }

@@ -1,5 +1,7 @@
 //! Uploading plugins: whose are taken, what is told of them, and what is refused.
 
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use kernex_model::signature::{PublicKey, Signature};
 use kernex_tests::guests::MISBEHAVING;
@@ -40,6 +42,39 @@ fn a_signed_plugin_is_taken_and_told_of() {
         assert!(names.iter().any(|name| name == "misbehaving") && names.iter().any(|name| name == "rbac"), "{names:?}");
         let audit = admin.get("/audit").query("action", "plugin:upload").await.expect(200);
         assert_eq!(audit.items().len(), 1, "{audit}");
+    });
+}
+
+#[test]
+fn of_two_who_upload_the_same_bytes_at_once_one_is_first() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let admin = server.admin().await;
+        let upload = || admin.post("/plugins").text("application/wasm", MISBEHAVING).into_future();
+        let answers = futures_util::future::join_all([upload(), upload(), upload()]).await;
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 201], "{answers:#?}");
+        assert!(answers.iter().all(|answer| answer.json() == answers[0].json()), "{answers:#?}");
+        let audit = admin.get("/audit").query("action", "plugin:upload").await.expect(200);
+        assert_eq!(audit.items().len(), 1, "{audit}");
+    });
+}
+
+#[test]
+fn a_bundled_plugin_is_kept_with_the_first_revision_that_uses_it() {
+    run(async {
+        let server = TestServer::start().await;
+        let path = format!("/plugins/{}", server.plugin("sites").await);
+        let admin = server.admin().await;
+        let settings = json!({"narrowed_roles": [], "unrestricted_roles": ["admin"]});
+        server.revision("one", "sites", "authorization", settings.clone()).await;
+        let kept = admin.get(&path).await.expect(200);
+        assert_eq!(kept["bundled"], true, "{kept}");
+        // One that is not kept was made at the moment at which it is asked for.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        server.revision("two", "sites", "authorization", settings).await;
+        assert_eq!(admin.get(&path).await.expect(200).json(), kept.json());
     });
 }
 

@@ -241,6 +241,50 @@ fn a_revision_that_keeps_failing_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn a_failing_revision_stays_where_without_it_an_action_would_not_be_covered() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let admin = server.admin().await;
+        let digest = admin.post("/plugins").bytes(MISBEHAVING).await.expect(201).text("digest");
+        let write = async |name: &str, body: Value| {
+            let number = admin.put(&format!("/policies/{name}")).json(body).await.expect(201)["revision"].as_u64();
+            server.activate(name, number.expect("a number")).await;
+        };
+        let mine = |decide: &str, action: Action| {
+            let settings = json!({"decide": decide});
+            json!({"plugin": digest, "gate": "authorization", "settings": settings, "actions": [action]})
+        };
+        write("mine", mine("trusting", Action::BundleRetire)).await;
+        write("mine", mine("panic", Action::DeviceList)).await;
+        let others: Vec<_> = Action::ALL.iter().filter(|action| **action != Action::DeviceList).collect();
+        let narrow = json!({
+            "plugin": server.plugin("rbac").await, "gate": "authorization", "actions": others,
+            "settings": server.settings_of("rbac").await,
+        });
+        write("rbac", narrow).await;
+        for _ in 0..8 {
+            admin.get("/devices").await.problem(403, "policy-fault");
+        }
+
+        // What fails after it is taken out after it was looked at.
+        let later = |decide: &str| json!({"plugin": digest, "gate": "targeting", "settings": {"decide": decide}});
+        write("later", later("none")).await;
+        write("later", later("panic")).await;
+        let mut wanted = deployment();
+        wanted["plan"] = json!({"targeting_policy": "later"});
+        eventually("a quarantine", async || {
+            admin.post("/deployments/preview").json(wanted.clone()).await;
+            let policy = admin.get("/policies/later").await.expect(200);
+            (policy["quarantined"] == json!([2])).then_some(())
+        })
+        .await;
+        let stays = admin.get("/policies/mine").await.expect(200);
+        assert_eq!((&stays["active"]["revision"], &stays["quarantined"]), (&json!(2), &json!([])), "{stays}");
+        admin.get("/devices").await.problem(403, "policy-fault");
+    });
+}
+
+#[test]
 fn a_list_is_narrowed_by_the_revision_that_allowed_it() {
     run(async {
         let server = TestServer::start().await;

@@ -1,8 +1,10 @@
 //! Owns which revisions decide about a deployment: those from its creation, until it is re-pinned.
 
+use std::time::Duration;
+
 use kernex::config::AdmissionRule;
 use kernex_tests::guests::MISBEHAVING;
-use kernex_tests::harness::{TestDevice, TestServer, eventually_within, run};
+use kernex_tests::harness::{Answer, TestDevice, TestServer, eventually_within, run};
 use serde_json::{Value, json};
 
 use super::commander::{Commander, PATIENCE, count, quick_with, server};
@@ -195,5 +197,48 @@ fn a_pinned_revision_that_keeps_failing_gives_way_to_the_active_one() {
         assert_eq!(policy["active"]["revision"], better, "{policy}");
         let pinned = commander.deployment(&deployment).await;
         assert_eq!(pinned["pinned"]["rollback"], json!({"name": "mine", "revision": bad}), "nobody re-pinned it");
+    });
+}
+
+#[test]
+fn a_deployment_whose_policy_is_gone_says_so_once_and_goes_on_when_it_is_back() {
+    run(async {
+        let server = TestServer::start_with(|settings| {
+            settings.admission = AdmissionRule::Automatic;
+            settings.plugins.allow_unsigned = true;
+        })
+        .await;
+        let commander = Commander::of(&server).await;
+        commander.client.post("/plugins").bytes(MISBEHAVING).await.expect(201);
+        let revision = async |decide: &str| {
+            let revision = server.revision("mine", "misbehaving", "rollback", json!({"decide": decide})).await;
+            server.activate("mine", revision).await;
+            revision
+        };
+        let _device = server.device().await;
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        let mut wanted = plan();
+        wanted["rollback_policy"] = "mine".into();
+        revision("panic").await;
+        let deployment = commander.deploy(&bundle, "*", wanted).await;
+        let good = revision("none").await;
+        // The one that it is pinned to is in quarantine then.
+        let digest = commander.settings_digest("mine", good).await;
+        commander.decided_at_last_with("rollback", &deployment, &digest).await;
+
+        let retired = commander.client.post("/policies/mine/rollback").await.expect(200);
+        assert_eq!(retired["active"], Value::Null, "{retired}");
+        let gone = |found: &Answer| found["reason"]["code"] == "unknown-policy";
+        let waiting = commander.until(&deployment, "it says why it waits", gone).await;
+        assert_eq!((&waiting["state"], &waiting["reason"]["by"]), (&json!("running"), &json!("host")), "{waiting}");
+        // Some passes later nothing more was written.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(commander.deployment(&deployment).await.header("etag"), waiting.header("etag"));
+        let steps = commander.client.get("/audit").query("resource", &deployment).query("limit", 50).await.expect(200);
+        let waits = steps.items().iter().filter(|record| record["detail"]["step"] == "wait").count();
+        assert_eq!(waits, 1, "{steps}");
+
+        server.activate("mine", good).await;
+        commander.until(&deployment, "it is decided about it", |found| found["reason"]["code"] == "as-asked").await;
     });
 }

@@ -11,7 +11,7 @@ use kernex_model::policy::{Counts, FailureSample, Fault, RollbackAction, Rollbac
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_store::Due;
 
-use super::{Progress, host_reason};
+use super::{Progress, UNKNOWN_POLICY, host_reason};
 use crate::app::execution::Work;
 use crate::app::verdict::{Asked, Verdict, fault_reason, json};
 use crate::app::{App, AppError};
@@ -50,7 +50,7 @@ impl App {
             .policies
             .deciding(DecisionGate::Rollback, &deployment)
             .await?
-            .ok_or_else(|| AppError::Internal("the deployment's rollback policy is gone".to_owned()))?;
+            .ok_or_else(|| AppError::invalid(UNKNOWN_POLICY, "no revision of its rollback policy decides"))?;
         let window = self.window(&deployment).await?;
         let state = STANDARD.decode(&deployment.judge_state).unwrap_or_default();
         let input = serde_json::json!({ "window": window, "state": deployment.judge_state });

@@ -13,7 +13,7 @@ use kernex_model::plugin::Plugin;
 use kernex_model::policy::Fault;
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, DecisionGate};
-use kernex_store::{Changes, Store};
+use kernex_store::{Changes, Store, StoreError};
 use poem_openapi::types::Any;
 
 use super::written::Document;
@@ -32,8 +32,19 @@ static COMPONENTS: LazyLock<BTreeMap<Digest, kernex_plugins::BundledPlugin>> =
     LazyLock::new(|| kernex_plugins::ALL.into_iter().map(|plugin| (Digest::of(plugin.bytes), plugin)).collect());
 
 /// The bytes of the bundled plugin with this digest.
-pub(in crate::app) fn component(digest: Digest) -> Option<&'static [u8]> {
+pub(super) fn component(digest: Digest) -> Option<&'static [u8]> {
     COMPONENTS.get(&digest).map(|plugin| plugin.bytes)
+}
+
+/// The bytes of a bundled plugin that is not in the store yet. It has to be there beside the first revision that uses
+/// it: a later program may bring another build.
+pub(super) async fn unkept(store: &Store, digest: Digest) -> Result<Option<&'static [u8]>, StoreError> {
+    if let Some(bytes) = component(digest)
+        && store.plugin(digest).await?.is_none()
+    {
+        return Ok(Some(bytes));
+    }
+    Ok(None)
 }
 
 /// Digests of all bundled plugins.
@@ -135,10 +146,9 @@ pub(super) async fn activate(
             serde_json::json!({ "revision": revision.revision, "plugin_digest": revision.plugin_digest }),
         )),
     });
-    if let Some(bytes) = component(revision.plugin_digest)
-        && store.plugin(revision.plugin_digest).await?.is_none()
-    {
-        changes.add_plugin(&described(engine, &revision.name, bytes, context).await?, bytes);
+    if let Some(bytes) = unkept(store, revision.plugin_digest).await? {
+        let failed = |fault: Fault| PolicyError::Prepare { policy: revision.name.clone(), cause: fault.into() };
+        changes.add_plugin(&described(engine, bytes, context).await.map_err(failed)?, bytes);
     }
     changes.create(&revision);
     let now = context.now();
@@ -158,17 +168,10 @@ pub(super) async fn activate(
 }
 
 /// What is known of a bundled plugin.
-async fn described(
-    engine: &Engine,
-    policy: &PolicyName,
-    bytes: &'static [u8],
-    context: &Context,
-) -> Result<Plugin, PolicyError> {
+pub(super) async fn described(engine: &Engine, bytes: &'static [u8], context: &Context) -> Result<Plugin, Fault> {
     let engine = engine.clone();
-    let inspection = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes))
-        .await
-        .unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())))
-        .map_err(|fault| PolicyError::Prepare { policy: policy.clone(), cause: fault.into() })?;
+    let inspected = tokio::task::spawn_blocking(move || engine.inspect_trusted(bytes)).await;
+    let inspection = inspected.unwrap_or_else(|error| Err(Fault::Unavailable(error.to_string())))?;
     Ok(plugin(inspection, bytes, context))
 }
 

@@ -1,6 +1,6 @@
 //! Owns the revisions that deployments are pinned to: made ready when one is asked for, and a few of them kept ready.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kernex_engine::PrepareError;
@@ -14,11 +14,10 @@ use parking_lot::Mutex;
 
 use super::{ActivePolicy, Policies, PolicyError};
 use crate::app::AppError;
+use crate::app::news::News;
 
 /// Revisions that are kept although they are not active. Further ones are made ready anew, from compiled code.
 const KEPT: usize = 32;
-/// Lines of the log that are remembered, so that each is written once.
-const TOLD: usize = 1_024;
 
 /// What came of making a revision ready.
 #[derive(Debug, Clone)]
@@ -32,7 +31,7 @@ enum Made {
 #[derive(Debug, Default)]
 pub(super) struct PinnedRevisions {
     kept: Mutex<VecDeque<(PolicyPin, Made)>>,
-    told: Mutex<HashSet<(DeploymentId, PolicyPin)>>,
+    told: News<(DeploymentId, PolicyPin)>,
 }
 
 impl PinnedRevisions {
@@ -56,15 +55,6 @@ impl PinnedRevisions {
 
     fn forget(&self, pin: &PolicyPin) {
         self.kept.lock().retain(|(known, _)| known != pin);
-    }
-
-    /// Whether this has not been told of the deployment yet.
-    fn is_news(&self, deployment: DeploymentId, pin: &PolicyPin) -> bool {
-        let mut told = self.told.lock();
-        if told.len() >= TOLD {
-            told.clear();
-        }
-        told.insert((deployment, pin.clone()))
     }
 }
 
@@ -98,7 +88,7 @@ impl Policies {
             Made::Unusable(why) => why,
         };
         let active = self.of(gate, Some(&pin.name));
-        if self.shared.pinned.is_news(deployment.id, pin) {
+        if self.shared.pinned.told.is_news((deployment.id, pin.clone())) {
             let number = active.as_ref().map(|policy| policy.revision.revision);
             tracing::error!(deployment.id = %deployment.id, policy = %pin.name, revision = pin.revision, active = ?number, %why, "a deployment is pinned to a revision that is not used; the active one decides in its place");
         }
@@ -135,8 +125,6 @@ impl Policies {
 
 #[cfg(test)]
 mod tests {
-    use kernex_model::id::Ulid;
-
     use super::*;
 
     fn pin(revision: u64) -> PolicyPin {
@@ -168,16 +156,5 @@ mod tests {
         assert_eq!((why(pinned.find(&pin(2))), why(pinned.find(&pin(1))).as_deref()), (None, Some("1")));
         pinned.forget(&pin(1));
         assert_eq!(why(pinned.find(&pin(1))), None);
-    }
-
-    #[test]
-    fn each_line_is_told_once_and_few_are_remembered() {
-        let pinned = PinnedRevisions::default();
-        let deployment = |number: usize| DeploymentId(Ulid(number as u128));
-        assert!(pinned.is_news(deployment(0), &pin(1)));
-        assert!(!pinned.is_news(deployment(0), &pin(1)));
-        assert!(pinned.is_news(deployment(0), &pin(2)));
-        assert!((1..=TOLD).all(|number| pinned.is_news(deployment(number), &pin(1))));
-        assert!(pinned.told.lock().len() <= TOLD);
     }
 }

@@ -9,6 +9,7 @@ use kernex_model::redaction::SecretFact;
 use kernex_store::{Listed, MAX_POLICIES, Page};
 use poem_openapi::types::Any;
 
+use super::bundled;
 use super::lifecycle::refuse;
 use super::settings::check_settings;
 use crate::app::{App, AppError, Caller};
@@ -135,7 +136,9 @@ impl App {
             "revision": revision.revision, "plugin_digest": revision.plugin_digest,
             "settings_digest": revision.settings_digest, "shadow": new.shadow,
         })));
-        self.add_bundled_plugin(&mut changes, &plugin).await?;
+        if let Some(bytes) = bundled::unkept(&self.store, plugin.digest).await? {
+            changes.add_plugin(&plugin, bytes);
+        }
         changes.create(&revision);
         let now = self.context.now();
         let shadow = new.shadow.then_some(revision.revision);

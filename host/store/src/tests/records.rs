@@ -241,6 +241,9 @@ async fn a_plugin_comes_back_whole_and_damage_is_noticed() {
         upload.add_plugin(&plugin, &bytes);
         store.commit(upload).await.unwrap();
     }
+    let mut late = changes();
+    late.create_plugin(&Plugin { name: "another's".to_owned(), ..plugin.clone() }, &bytes);
+    assert_eq!(store.commit(late).await, Err(CommitError::Exists { index: "plugin" }));
     assert_eq!(store.plugin(digest).await.unwrap().as_ref(), Some(&plugin));
     assert_eq!(store.plugins().await.unwrap(), [plugin]);
     assert!(store.plugin_bytes(digest).await.unwrap() == Some(bytes), "the bytes are others");
