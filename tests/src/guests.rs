@@ -1,6 +1,7 @@
 //! The engine and the components that its tests run.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{LazyLock, Mutex};
 
 use kernex_engine::{Engine, Limits, Policy};
@@ -11,6 +12,9 @@ pub const MISBEHAVING: &[u8] = include_bytes!(env!("KERNEX_GUEST_MISBEHAVING"));
 
 /// A plugin for every gate, written against the contract 1.0.0 alone.
 pub const RELEASED: &[u8] = include_bytes!(env!("KERNEX_RELEASED_1_0_0"));
+
+/// Where [`MISBEHAVING`] says which wrong its `describe` does.
+const IN_DESCRIBE: &[u8] = b"wrong-in-describe:none..........";
 
 /// The one engine of the test process.
 pub fn engine() -> &'static Engine {
@@ -34,4 +38,38 @@ pub fn misbehaving(gate: Gate, decide: &'static str) -> Policy {
 pub fn misbehaving_anew(gate: Gate, decide: &str) -> Policy {
     let settings = format!(r#"{{"decide": "{decide}"}}"#);
     engine().prepare(MISBEHAVING, gate, &settings).expect("it misbehaves in decisions only")
+}
+
+/// [`MISBEHAVING`], which does this wrong in its `describe`.
+///
+/// # Panics
+/// Where the component does not say exactly once what it does there, or the name is too long.
+#[must_use]
+pub fn misdescribing(wrong: &str) -> Vec<u8> {
+    let text = format!("wrong-in-describe:{wrong:.<14}");
+    assert_eq!(text.len(), IN_DESCRIBE.len(), "`{wrong}` has no room");
+    replaced(IN_DESCRIBE, text.as_bytes(), 1..=1)
+}
+
+/// [`MISBEHAVING`], which imports its facts from an interface of this name instead of the contract's.
+///
+/// # Panics
+/// Where the name is not as long as the contract's.
+#[must_use]
+pub fn importing(name: &str) -> Vec<u8> {
+    let contract = b"kernex:policy/facts@1.0.0";
+    assert_eq!(name.len(), contract.len(), "`{name}` must not move what stands behind it");
+    replaced(contract, name.as_bytes(), 1..=usize::MAX)
+}
+
+/// [`MISBEHAVING`] with other bytes wherever these stand, which is to be so many times.
+fn replaced(before: &[u8], after: &[u8], times: RangeInclusive<usize>) -> Vec<u8> {
+    let mut bytes = MISBEHAVING.to_vec();
+    let stands = |at: &usize| bytes[*at..].starts_with(before);
+    let places: Vec<usize> = (0..bytes.len()).filter(stands).collect();
+    assert!(times.contains(&places.len()), "{} stands there {} times", before.escape_ascii(), places.len());
+    for place in places {
+        bytes[place..place + after.len()].copy_from_slice(after);
+    }
+    bytes
 }

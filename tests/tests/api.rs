@@ -19,6 +19,7 @@ mod api {
     mod downloads;
     mod enrolment;
     mod errors;
+    mod faults;
     mod fuzz;
     mod heartbeats;
     mod idempotency;

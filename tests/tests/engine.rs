@@ -8,6 +8,7 @@ mod engine {
     mod determinism;
     mod faults;
     mod fuzz;
+    mod generated;
     mod loading;
     mod questions;
     mod reuse;

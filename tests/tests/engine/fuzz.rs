@@ -14,7 +14,7 @@ const ROUNDS: u64 = 60;
 const MAX_DAMAGED: usize = 6;
 
 /// Asks everything that a gate is asked; what comes of it does not matter here.
-fn ask(policy: &Policy, gate: Gate) {
+pub(super) fn ask(policy: &Policy, gate: Gate) {
     match gate {
         Gate::Authorization => {
             let request = questions::request(&["admin"], "device:list");
@@ -48,7 +48,7 @@ fn tried(bytes: &[u8]) -> bool {
     inspected.is_ok()
 }
 
-fn others_go_on() {
+pub(super) fn others_go_on() {
     let policy = engine().prepare(RELEASED, Gate::Authorization, "{}").unwrap();
     let answer = policy.check(&[questions::request(&["admin"], "device:list")], &[]);
     assert_eq!(answer.outcome.unwrap(), [AuthorizationDecision::Allow]);

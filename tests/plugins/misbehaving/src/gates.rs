@@ -9,34 +9,36 @@ use kernex_sdk::bindings::targeting::exports::kernex::policy::targeting as t;
 use kernex_sdk::{Operator, Requirement, facts};
 
 use crate::mischief::{GIANT_BYTES, WORDY_BYTES};
-use crate::{Misbehaving, Mischief, mischief};
+use crate::{Misbehaving, Mischief, allows, mischief};
 
 /// Whether this instance has answered before.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Does the wrong, and gives the reason for an answer.
-fn reason() -> Reason {
-    let mischief = mischief();
-    mischief.happen();
+/// Does the wrong that a function is to do. Gives which one it is, and the reason for an answer.
+fn asked(function: &str) -> (Mischief, Reason) {
+    let wrong = mischief(function);
+    wrong.happen();
     // Whatever is asked, one fact is read: tests look for it in the record.
     let _ = facts::get("season");
-    let again = ASKED.swap(true, Ordering::Relaxed) && mischief == Mischief::Remembering;
-    Reason::new(if again { "asked-before" } else { "as-asked" }, mischief.text())
+    let again = ASKED.swap(true, Ordering::Relaxed) && wrong == Mischief::Remembering;
+    (wrong, Reason::new(if again { "asked-before" } else { "as-asked" }, wrong.text()))
 }
 
 impl a::Guest for Misbehaving {
     fn check(requests: Vec<a::Request>) -> Vec<a::Decision> {
-        let reason = reason();
-        match mischief() {
+        let (wrong, reason) = asked("check");
+        match wrong {
             Mischief::Nonsense => vec![a::Decision::Allow; requests.len() + 1],
+            Mischief::None if allows() => vec![a::Decision::Allow; requests.len()],
             Mischief::Trusting if facts::get("season").is_none() => vec![a::Decision::Allow; requests.len()],
             _ => vec![a::Decision::Deny(reason); requests.len()],
         }
     }
 
     fn scope(_: a::Principal, _: String, _: String) -> a::Visible {
-        let reason = reason();
-        match mischief() {
+        let (wrong, reason) = asked("scope");
+        match wrong {
+            Mischief::None if allows() => a::Visible::All,
             Mischief::Nonsense => a::Visible::Matching(vec![Requirement {
                 key: "site".to_owned(),
                 operator: Operator::Equals,
@@ -49,16 +51,16 @@ impl a::Guest for Misbehaving {
 
 impl t::Guest for Misbehaving {
     fn survey(_: t::Deployment) -> Result<t::Plan, Reason> {
-        let reason = reason();
-        let count = if mischief() == Mischief::Nonsense { 65 } else { 2 };
+        let (wrong, reason) = asked("survey");
+        let count = if wrong == Mischief::Nonsense { 65 } else { 2 };
         let waves = (0..count).map(|wave| format!("wave-{wave}")).collect();
         Ok(t::Plan { candidates: Vec::new(), columns: Vec::new(), waves, exclusions: vec![reason] })
     }
 
     fn classify(_: t::Deployment, batch: t::Batch) -> Vec<u16> {
-        let _ = reason();
+        let (wrong, _) = asked("classify");
         let devices = batch.device_hashes.len();
-        match mischief() {
+        match wrong {
             Mischief::Nonsense => vec![3; devices],
             Mischief::Wordy => vec![0; devices + WORDY_BYTES],
             Mischief::Giant => vec![0; GIANT_BYTES],
@@ -70,8 +72,8 @@ impl t::Guest for Misbehaving {
 
 impl r::Guest for Misbehaving {
     fn judge(_: r::Window, state: Vec<u8>) -> r::Outcome {
-        let reason = reason();
-        let state = match mischief() {
+        let (wrong, reason) = asked("judge");
+        let state = match wrong {
             Mischief::Nonsense => vec![0; 4_097],
             _ => state,
         };
@@ -79,8 +81,8 @@ impl r::Guest for Misbehaving {
     }
 
     fn permit(_: r::RollbackRequest) -> r::Permission {
-        let reason = reason();
-        match mischief() {
+        let (wrong, reason) = asked("permit");
+        match wrong {
             Mischief::Nonsense => r::Permission::Refused(Reason::new("Not A Code", "")),
             _ => r::Permission::Refused(reason),
         }

@@ -20,13 +20,23 @@ struct Settings {
     configure: Mischief,
     /// In a decision.
     decide: Mischief,
+    /// The one function of the gate that does wrong; every one, where it is missing.
+    only: Option<String>,
+    /// Whether an authorization gate that does no wrong allows. It denies otherwise.
+    allows: bool,
 }
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-/// The wrong to do in a decision.
-fn mischief() -> Mischief {
-    SETTINGS.get().map(|settings| settings.decide).unwrap_or_default()
+/// The wrong that a function is to do in a decision.
+fn mischief(function: &str) -> Mischief {
+    let meant = |settings: &&Settings| settings.only.as_deref().is_none_or(|only| only == function);
+    SETTINGS.get().filter(meant).map(|settings| settings.decide).unwrap_or_default()
+}
+
+/// Whether the authorization gate allows where it does no wrong.
+fn allows() -> bool {
+    SETTINGS.get().is_some_and(|settings| settings.allows)
 }
 
 /// The guest.
@@ -34,10 +44,16 @@ pub struct Misbehaving;
 
 impl Guest for Misbehaving {
     fn describe() -> Manifest {
+        let wrong = Mischief::in_describe();
+        wrong.happen();
+        let summary = match wrong {
+            Mischief::Giant | Mischief::Wordy | Mischief::Garbled => wrong.text(),
+            _ => "Does wrong on request".to_owned(),
+        };
         Manifest {
-            name: "misbehaving".to_owned(),
+            name: if wrong == Mischief::Nonsense { "Not A Name" } else { "misbehaving" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "Does wrong on request".to_owned(),
+            summary,
             settings_schema: r#"{"type": "object"}"#.to_owned(),
         }
     }

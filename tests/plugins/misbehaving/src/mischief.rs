@@ -11,6 +11,10 @@ pub(crate) const GIANT_BYTES: usize = 3 << 20;
 /// A buffer to fill again and again, in bytes.
 const BULK_BYTES: usize = 4 << 20;
 
+/// The wrong that `describe` does, up to the dots. It is given nothing that a test could say it in: a test writes
+/// another name over this one, in the component's bytes.
+static IN_DESCRIBE: [u8; 32] = *b"wrong-in-describe:none..........";
+
 /// One kind of wrong.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +32,8 @@ pub enum Mischief {
     Recurse,
     /// Allocate without an end.
     Allocate,
+    /// Leave no memory to whatever comes next, and use none of it.
+    Hoard,
     /// Answer with more than may cross.
     Giant,
     /// Answer with a text that is too long.
@@ -49,6 +55,16 @@ pub enum Mischief {
 }
 
 impl Mischief {
+    /// The wrong to do in `describe`.
+    pub fn in_describe() -> Self {
+        #[expect(unsafe_code, reason = "the compiler must not know what stands there")]
+        // SAFETY: whatever a reference points to can be read.
+        let text: String =
+            IN_DESCRIBE.iter().map(|byte| char::from(unsafe { std::ptr::read_volatile(byte) })).collect();
+        let name = text.trim_end_matches('.').rsplit(':').next().unwrap_or_default();
+        serde_json::from_value(name.into()).unwrap_or_default()
+    }
+
     /// Does those wrongs that keep an answer from being given.
     pub fn happen(self) {
         match self {
@@ -74,6 +90,7 @@ impl Mischief {
                     kept.push(black_box(Vec::with_capacity(1 << 20)));
                 }
             }
+            Self::Hoard => hoard(),
             Self::Chatty => {
                 for _ in 0..1_000 {
                     kernex_sdk::log::info("a line of some length, written a thousand times over");
@@ -103,6 +120,15 @@ impl Mischief {
         }
     }
 }
+
+/// Page by page, until the host refuses one.
+#[cfg(target_arch = "wasm32")]
+fn hoard() {
+    while core::arch::wasm32::memory_grow::<0>(1) != usize::MAX {}
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn hoard() {}
 
 #[expect(unconditional_recursion, reason = "to overflow the stack")]
 fn deeper(depth: u64) -> u64 {
