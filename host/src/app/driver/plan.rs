@@ -31,7 +31,7 @@ impl App {
     pub(super) async fn plan(&self, draft: Deployment) -> Result<Progress, AppError> {
         let id = draft.id;
         let first = draft.waves.is_empty();
-        // The decision of one that was killed in the middle is written down, and its devices with it.
+        // Where a planner was killed in the middle, its decision is written down, and the devices with it.
         let keep = if first { Keep::Devices } else { Keep::Nothing };
         let mut chosen = match self.choose(&draft, None, draft.plan.canary, keep).await? {
             Ok(chosen) => chosen,
