@@ -13,6 +13,7 @@ mod fleet {
     mod membership;
     mod pinned;
     mod refusals;
+    mod replayed;
     mod restart;
     mod soak;
     mod squad;

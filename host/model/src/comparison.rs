@@ -17,13 +17,13 @@ pub const MAX_COUNTED: usize = 100;
 /// What a policy came to, without what it was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
 pub struct Finding {
-    /// How it came out.
+    /// How it came out. A device of a plan is `planned`, or it was left out: `deny`.
     pub outcome: DecisionOutcome,
-    /// The reason's code.
+    /// The reason's code; of a device that is planned, its wave's name.
     pub code: String,
     /// The reason's sentence.
     pub message: String,
-    /// Fuel used, a deterministic measure of work.
+    /// Fuel used, a deterministic measure of work. 0 of a device of a plan: they are asked about together.
     pub fuel: u64,
 }
 
@@ -42,7 +42,7 @@ pub struct Difference {
     pub gate: DecisionGate,
     /// Who or what it was about: a principal's, deployment's or device's identifier.
     pub subject: String,
-    /// What was asked: an action (`noun:verb`), `judge` or `permit`.
+    /// What was asked: an action (`noun:verb`), `judge`, `permit`, `plan`, or `classify` of one device of a plan.
     pub question: String,
     /// What was decided.
     pub decided: Finding,
@@ -57,19 +57,22 @@ pub struct Difference {
 /// What came of comparing two revisions so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Object)]
 pub struct Comparison {
-    /// Questions that both were asked.
+    /// Questions that both were asked. Of a plan, each of its devices is one.
     pub asked: u64,
     /// Those that they answered otherwise.
     pub differing: u64,
     /// Those at which the candidate failed; each of them differs, unless the other one failed as well.
     pub faults: u64,
-    /// Those that the candidate answered with another amount of fuel.
+    /// Those that the candidate answered with another amount of fuel. Of a plan it is the whole that is compared.
     pub other_fuel: u64,
     /// Questions that could not be asked again.
     pub unrepeatable: u64,
     /// Questions that were not asked because too many waited already.
     pub missed: u64,
-    /// Fuel of what was decided, in all.
+    /// Devices of plans that are not kept, and so were not asked about: of a large plan there is a sample.
+    #[serde(default)]
+    pub not_kept: u64,
+    /// Fuel of what was decided, in all; without plans of which only a sample is kept.
     pub decided_fuel: u64,
     /// Fuel of the candidate, in all.
     pub candidate_fuel: u64,
@@ -84,6 +87,7 @@ impl Comparison {
         self.other_fuel += more.other_fuel;
         self.unrepeatable += more.unrepeatable;
         self.missed += more.missed;
+        self.not_kept += more.not_kept;
         self.decided_fuel = self.decided_fuel.saturating_add(more.decided_fuel);
         self.candidate_fuel = self.candidate_fuel.saturating_add(more.candidate_fuel);
     }
@@ -95,10 +99,9 @@ impl Comparison {
             differing: differs.into(),
             faults: (candidate.outcome == DecisionOutcome::Fault).into(),
             other_fuel: (decided.fuel != candidate.fuel).into(),
-            unrepeatable: 0,
-            missed: 0,
             decided_fuel: decided.fuel,
             candidate_fuel: candidate.fuel,
+            ..Self::default()
         });
     }
 }

@@ -9,6 +9,7 @@ use crate::attribute::{Facts, Labels};
 use crate::digest::Digest;
 use crate::id::{BundleId, DeviceId};
 use crate::name::{BundleName, BundleVersion, DeviceName, ModelName};
+use crate::policy::Fact;
 use crate::selector::Attributes;
 use crate::time::Timestamp;
 
@@ -127,17 +128,64 @@ pub struct DeviceAttributes<'a> {
     pub bundle: Option<(&'a BundleName, &'a BundleVersion)>,
 }
 
+impl DeviceAttributes<'_> {
+    fn known(&self) -> Known<'_> {
+        Known {
+            model: self.device.model.as_ref(),
+            bundle_name: self.bundle.map(|(name, _)| name),
+            bundle_version: self.bundle.map(|(_, version)| version),
+            labels: &self.device.labels,
+            facts: &self.device.facts,
+        }
+    }
+
+    /// As policies see a device, by the keys that selectors use.
+    #[must_use]
+    pub fn to_facts(&self) -> Vec<Fact> {
+        self.known().to_facts()
+    }
+}
+
 impl Attributes for DeviceAttributes<'_> {
     fn texts(&self, key: &str) -> Option<Vec<Cow<'_, str>>> {
-        let one = |text| Some(vec![Cow::Borrowed(text)]);
+        self.known().texts(key)
+    }
+}
+
+/// What is known of a device, wherever it is written down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) model: Option<&'a ModelName>,
+    pub(crate) bundle_name: Option<&'a BundleName>,
+    pub(crate) bundle_version: Option<&'a BundleVersion>,
+    pub(crate) labels: &'a Labels,
+    pub(crate) facts: &'a Facts,
+}
+
+impl<'a> Known<'a> {
+    /// What a selector compares with under a key.
+    pub(crate) fn texts(&self, key: &str) -> Option<Vec<Cow<'a, str>>> {
+        let one = |text: &'a str| Some(vec![Cow::Borrowed(text)]);
         match key {
-            "model" => self.device.model.as_ref().and_then(|model| one(model.as_str())),
-            "bundle.name" => self.bundle.and_then(|(name, _)| one(name.as_str())),
-            "bundle.version" => self.bundle.and_then(|(_, version)| one(version.as_str())),
+            "model" => self.model.and_then(|model| one(model.as_str())),
+            "bundle.name" => self.bundle_name.and_then(|name| one(name.as_str())),
+            "bundle.version" => self.bundle_version.and_then(|version| one(version.as_str())),
             _ => match key.strip_prefix("fact.") {
-                Some(name) => self.device.facts.get(&name.parse().ok()?).map(|fact| fact.texts().collect()),
-                None => self.device.labels.get(&key.parse().ok()?).and_then(|value| one(value.as_str())),
+                Some(name) => self.facts.get(&name.parse().ok()?).map(|fact| fact.texts().collect()),
+                None => self.labels.get(&key.parse().ok()?).and_then(|value| one(value.as_str())),
             },
         }
+    }
+
+    /// All of it, by the keys that selectors use.
+    pub(crate) fn to_facts(self) -> Vec<Fact> {
+        let mut facts: Vec<Fact> = self.model.iter().map(|model| Fact::text("model", model.as_str())).collect();
+        facts.extend(self.labels.iter().map(|(key, value)| Fact::text(key.as_str(), value.as_str())));
+        facts.extend(
+            self.facts.iter().map(|(name, value)| Fact { name: format!("fact.{name}"), value: value.to_policy() }),
+        );
+        facts.extend(self.bundle_name.map(|name| Fact::text("bundle.name", name.as_str())));
+        facts.extend(self.bundle_version.map(|version| Fact::text("bundle.version", version.as_str())));
+        facts
     }
 }

@@ -16,6 +16,7 @@ pub mod device;
 pub mod digest;
 pub mod document;
 pub mod id;
+pub mod kept;
 pub mod name;
 pub mod operation;
 pub mod pin;

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
 use crate::comparison::{Breakdown, Comparison, Difference};
-use crate::id::OperationId;
+use crate::id::{DeploymentId, OperationId};
 use crate::name::PolicyName;
 use crate::principal::Principal;
 use crate::time::Timestamp;
@@ -38,6 +38,9 @@ pub struct Replay {
     pub policy: PolicyName,
     /// The revision that is asked.
     pub revision: u64,
+    /// Decisions about this deployment alone; about all, where absent.
+    #[serde(default)]
+    pub deployment_id: Option<DeploymentId>,
     /// Decisions from this moment on.
     pub from: Timestamp,
     /// Decisions before this moment.

@@ -45,7 +45,7 @@ pub struct AuditRecord {
 pub enum DecisionOutcome {
     /// The authorization policy allowed it, or the rollback policy permitted it.
     Allow,
-    /// The authorization policy denied it, or the rollback policy refused it.
+    /// The authorization policy denied it, or the rollback or targeting policy refused it.
     Deny,
     /// The targeting policy chose devices.
     Planned,
@@ -138,7 +138,7 @@ pub struct Decision {
     pub message: String,
     /// What the policy was asked, in full.
     pub input: Any<serde_json::Value>,
-    /// What it answered, in full; absent after a fault.
+    /// What it answered, in full, and of a deployment's plan what is kept of its devices; absent after a fault.
     pub output: Option<Any<serde_json::Value>>,
     /// The facts it looked up while it decided.
     pub facts_read: Any<serde_json::Value>,

@@ -33,6 +33,12 @@ impl SecretFact {
         let there = |place: &&str| text.strip_prefix(*place).and_then(|rest| rest.strip_prefix('.')) == Some(name);
         text == name || places.iter().any(there)
     }
+
+    /// Whether it is meant where a device is kept as it was: by this key, as selectors write it.
+    #[must_use]
+    pub fn means_of_device(&self, key: &str) -> bool {
+        self.means(&["resource"], key)
+    }
 }
 
 impl Decision {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use kernex_model::attribute::{FactName, FactValue};
 use kernex_model::device::{Device, DeviceAttributes};
 use kernex_model::id::BundleId;
+use kernex_model::kept::KeptDevice;
 use kernex_model::name::{BundleName, BundleVersion};
 use kernex_model::policy::{ABSENT, Batch, Column, ColumnRequest, ColumnType};
 use kernex_model::selector::Attributes as _;
@@ -51,6 +52,17 @@ impl Described for Named<'_> {
 
     fn fact(&self, name: &FactName) -> Option<&FactValue> {
         self.device.facts.get(name)
+    }
+}
+
+/// A device as it was kept.
+impl Described for &KeptDevice {
+    fn text(&self, key: &str) -> Option<String> {
+        self.texts(key).map(|texts| texts.join(","))
+    }
+
+    fn fact(&self, name: &FactName) -> Option<&FactValue> {
+        self.facts.get(name)
     }
 }
 

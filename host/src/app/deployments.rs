@@ -16,7 +16,7 @@ use poem_openapi::types::Any;
 
 use super::execution::Work;
 use super::gatekeeper::Grant;
-use super::planning::queued;
+use super::planning::{Keep, queued};
 use super::{App, AppError, Caller, Scope};
 
 /// How often a step that a person asked for is tried again when the driver moved the deployment meanwhile.
@@ -97,7 +97,7 @@ impl App {
         let new = self.within_scope(&grant, new)?;
         let pinned = self.check_target(&new).await?;
         let draft = Deployment { pinned: Some(pinned), ..self.draft(caller, new) };
-        let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
+        let chosen = match self.choose(&draft, None, draft.plan.canary, Keep::Nothing).await? {
             Ok(chosen) => chosen,
             Err(refused) => {
                 return Err(AppError::conflict(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernex_model::action::Action;
 use kernex_model::attribute::{LabelKey, LabelValue, MAX_LABELS};
 use kernex_model::bundle::BundleHistoryEntry;
-use kernex_model::device::{Device, DeviceStatus};
+use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::id::DeviceId;
 use kernex_model::name::{BundleName, BundleVersion, DeviceName};
 use kernex_model::policy::Fact;
@@ -87,16 +87,7 @@ impl DeviceEdit {
 /// What a policy is told of a device, by the keys that selectors use. `bundle` is what its bundle is called.
 #[must_use]
 pub fn device_facts(device: &Device, bundle: Option<(&BundleName, &BundleVersion)>) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = device.model.iter().map(|model| Fact::text("model", model.as_str())).collect();
-    facts.extend(device.labels.iter().map(|(key, value)| Fact::text(key.as_str(), value.as_str())));
-    facts.extend(
-        device.facts.iter().map(|(name, value)| Fact { name: format!("fact.{name}"), value: value.to_policy() }),
-    );
-    if let Some((name, version)) = bundle {
-        facts.push(Fact::text("bundle.name", name.as_str()));
-        facts.push(Fact::text("bundle.version", version.as_str()));
-    }
-    facts
+    DeviceAttributes { device, bundle }.to_facts()
 }
 
 /// Whether a device that was last seen `seen` was silent since `moment`.
@@ -225,7 +216,6 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use kernex_model::device::DeviceAttributes;
     use kernex_model::selector::Attributes as _;
 
     use super::*;

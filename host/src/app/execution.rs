@@ -7,6 +7,7 @@ use kernex_model::assignment::{Assignment, AssignmentState};
 use kernex_model::bundle::{Bundle, BundleEvent, BundleHistoryEntry, DeviceConfig};
 use kernex_model::deployment::Deployment;
 use kernex_model::id::{AssignmentId, AuditId, DecisionId, DeploymentId, DeviceId};
+use kernex_model::kept::KeptPlan;
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision};
 use kernex_model::report::{Command, Report, TimelineEntry, TimelineKind};
@@ -52,6 +53,7 @@ pub(super) struct Work {
     bundles: Vec<Bundle>,
     configs: Vec<DeviceConfig>,
     decisions: Vec<Decision>,
+    plans: Vec<(DecisionId, KeptPlan)>,
     audit: Vec<AuditRecord>,
     publish: Vec<Command>,
     withdraw: Vec<(AssignmentId, u32)>,
@@ -77,6 +79,7 @@ impl Work {
             bundles: Vec::new(),
             configs: Vec::new(),
             decisions: Vec::new(),
+            plans: Vec::new(),
             audit: Vec::new(),
             publish: Vec::new(),
             withdraw: Vec::new(),
@@ -209,6 +212,11 @@ impl Work {
         self.decisions.push(decision);
     }
 
+    /// The devices that a plan was made of, beside its decision.
+    pub(super) fn kept(&mut self, decision: DecisionId, plan: KeptPlan) {
+        self.plans.push((decision, plan));
+    }
+
     /// A command that the device may have once the step is committed.
     pub(super) fn publish(&mut self, command: Command) {
         self.publish.push(command);
@@ -244,6 +252,9 @@ impl Work {
         let mut changes = Changes::grouped(&self.audit);
         for decision in &self.decisions {
             changes = changes.deciding(decision);
+        }
+        for (decision, plan) in &self.plans {
+            changes.keep_plan(*decision, plan);
         }
         for (deployment, _) in self.deployments.values().filter(|(_, dirty)| *dirty) {
             changes.update(deployment);

@@ -7,6 +7,7 @@ use kernex_model::deployment::Deployment;
 use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
+use kernex_model::kept::{KeptPlan, Sample};
 use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan};
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_model::selector::Selector;
@@ -16,11 +17,11 @@ use kernex_store::{DeviceFilter, MAX_PAGE, Page};
 
 use super::columns::columns;
 use super::policies::ActivePolicy;
-use super::verdict::{Asked, Verdict, fault_reason};
+use super::verdict::{Asked, Verdict, fault_reason, json};
 use super::{App, AppError};
 
 /// Devices that one call of `classify` is about.
-const BATCH: usize = 8_192;
+pub(super) const BATCH: usize = 8_192;
 /// Devices that a count of exclusions names.
 pub const MAX_SAMPLE: usize = 5;
 
@@ -35,6 +36,17 @@ pub struct Chosen {
     pub exclusions: Vec<ExclusionCount>,
     /// How the policy decided.
     pub decision: Decision,
+    /// The devices as they were read, where they are to be kept.
+    pub kept: Option<KeptPlan>,
+}
+
+/// Whether the devices are kept that a plan is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// They are, so that the plan can be made again.
+    Devices,
+    /// They are not.
+    Nothing,
 }
 
 /// Why nothing was planned: the deployment is halted with this reason.
@@ -52,6 +64,7 @@ struct Survey {
     question: TargetingDeployment,
     plan: TargetingPlan,
     asked: Asked,
+    sample: Option<Sample>,
 }
 
 /// A number for a device in a deployment: evenly spread, stable, and different in every deployment.
@@ -75,7 +88,8 @@ fn widen_canary(classes: &mut [(u64, DeviceId, u16)], waves: u16, canaries: u32)
 
 impl App {
     /// Asks the targeting policy about every active device that matches the deployment's selector, or
-    /// only about `among`. At most `canaries` go into a wave named `canary`: devices that join later never do.
+    /// only about `among`. At most `canaries` go into a wave named `canary`: devices that join later never do. With
+    /// [`Keep::Devices`] the devices come back as they were, for whoever writes the decision down.
     ///
     /// # Errors
     /// The outer error is the store's or a missing policy's; the inner one the policy's own refusal or fault.
@@ -84,6 +98,7 @@ impl App {
         deployment: &Deployment,
         among: Option<&[DeviceId]>,
         canaries: u32,
+        keep: Keep,
     ) -> Result<Result<Chosen, NotPlanned>, AppError> {
         let policy = self.policies.deciding(DecisionGate::Targeting, deployment).await?.ok_or_else(|| {
             AppError::field("unknown-policy", "/plan/targeting_policy", "there is no targeting policy of that name")
@@ -95,7 +110,11 @@ impl App {
         };
         let mut asked = Asked::new(deployment.id, "plan", &question);
         match asked.spent(policy.survey(&question)) {
-            Ok(Ok(plan)) => self.classify(deployment, Survey { policy, question, plan, asked }, among, canaries).await,
+            Ok(Ok(plan)) => {
+                let sample = (keep == Keep::Devices).then(|| Sample::new(policy.revision.secret_facts.clone()));
+                let survey = Survey { policy, question, plan, asked, sample };
+                self.classify(deployment, survey, among, canaries).await
+            }
             Ok(Err(reason)) => Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Deny, reason))),
             Err(fault) => {
                 Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Fault, fault_reason("targeting", fault))))
@@ -132,7 +151,7 @@ impl App {
                 break;
             }
         }
-        Ok(Ok(self.arrange(&survey, classes, canaries)))
+        Ok(Ok(self.arrange(survey, classes, canaries)))
     }
 
     fn classify_batch(
@@ -146,6 +165,12 @@ impl App {
         let batch = columns(devices, &survey.plan.columns, hashes.clone(), &|id| self.bundle_name(id));
         let run = survey.policy.classify(&survey.question, &survey.plan, &batch);
         let found = survey.asked.spent(run)?;
+        if let Some(sample) = &mut survey.sample {
+            sample.batch(devices.len());
+            for (device, class) in devices.iter().zip(&found) {
+                sample.take(device, *class, || device.bundle_id.and_then(|id| self.bundle_name(id)));
+            }
+        }
         classes
             .extend(hashes.into_iter().zip(devices).zip(found).map(|((hash, device), class)| (hash, device.id, class)));
         Ok(())
@@ -168,7 +193,7 @@ impl App {
     }
 
     /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
-    fn arrange(&self, survey: &Survey, mut classes: Vec<(u64, DeviceId, u16)>, mut canaries_left: u32) -> Chosen {
+    fn arrange(&self, survey: Survey, mut classes: Vec<(u64, DeviceId, u16)>, mut canaries_left: u32) -> Chosen {
         classes.sort_unstable();
         let names = &survey.plan.waves;
         let waves = u16::try_from(names.len()).unwrap_or(u16::MAX);
@@ -206,10 +231,14 @@ impl App {
         }
         exclusions.retain(|exclusion| exclusion.count > 0);
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
-        let output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
+        let mut output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
+        let kept = survey.sample.map(Sample::finish);
+        if let Some(plan) = &kept {
+            output["kept"] = json(&plan.kept);
+        }
         let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
         let decision = self.decided(&survey.policy, &survey.asked, verdict);
-        Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision }
+        Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision, kept }
     }
 
     /// What the policies may know of a deployment: its bundle, its kind and its settings.

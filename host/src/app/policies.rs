@@ -9,6 +9,7 @@ mod lifecycle;
 pub mod looking_on;
 mod pinned;
 mod quarantine;
+pub mod replanning;
 mod restore;
 pub mod revisions;
 pub mod settings;

@@ -1,14 +1,16 @@
 //! Owns replays: a revision is asked what was decided in a period, and what it would have decided otherwise is told.
 
+mod plans;
+
 use std::sync::Arc;
 
 use kernex_model::action::Action;
 use kernex_model::comparison::{Breakdown, Comparison, Difference, Finding, Tally};
 use kernex_model::document::PolicyRevision;
-use kernex_model::id::{DecisionId, OperationId};
+use kernex_model::id::{DecisionId, DeploymentId, OperationId};
 use kernex_model::name::PolicyName;
 use kernex_model::operation::{Failure, Operation, OperationState, Replay};
-use kernex_model::record::Decision;
+use kernex_model::record::{Decision, DecisionGate};
 use kernex_model::time::Timestamp;
 use kernex_store::Page;
 use poem_openapi::Object;
@@ -16,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::policies::ActivePolicy;
-use super::policies::again::{Recorded, Told, facts_of};
+use super::policies::again::{Recorded, Told, Unrepeatable, facts_of};
 use super::policies::looking_on::{Shown, compare};
 use super::{App, AppError, Caller, Context};
 
@@ -39,10 +41,12 @@ const WHOLE_PERCENT: u64 = 100;
 pub struct ReplayRequest {
     /// The revision that is asked.
     pub revision: u64,
-    /// Decisions from this moment on.
-    pub from: Timestamp,
-    /// Decisions before this moment.
-    pub to: Timestamp,
+    /// Decisions about this deployment alone.
+    pub deployment_id: Option<DeploymentId>,
+    /// Decisions from this moment on; the deployment's first, where absent.
+    pub from: Option<Timestamp>,
+    /// Decisions before this moment; up to now, where a deployment is named.
+    pub to: Option<Timestamp>,
     /// The share of decisions that is asked again, in percent.
     pub sample_percent: u8,
 }
@@ -58,6 +62,12 @@ pub struct DecisionExplanation {
     pub same: bool,
     /// Why it cannot be asked again.
     pub unrepeatable: Option<String>,
+}
+
+impl DecisionExplanation {
+    fn unrepeatable(decision: Decision, why: &Unrepeatable) -> Self {
+        Self { decision, again: None, same: false, unrepeatable: Some(why.to_string()) }
+    }
 }
 
 /// What one chunk of decisions came to.
@@ -81,8 +91,9 @@ impl App {
     ) -> Result<Operation, AppError> {
         let grant =
             self.gatekeeper.authorize(caller, Action::PolicyReplay, "policy", Some(name.to_string()), Vec::new())?;
-        self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
-        if request.from >= request.to {
+        let policy = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
+        let period = self.period(policy.gate, request).await?;
+        if period.0 >= period.1 {
             return Err(AppError::field("empty-period", "/to", "a period ends after it begins"));
         }
         let found = self.store.policy_revision(name, request.revision).await?;
@@ -91,7 +102,7 @@ impl App {
         let busy = |_| AppError::conflict("too-many-replays", format!("{MAX_AT_ONCE} replays run already; try again"));
         let permit = self.replays.clone().try_acquire_owned().map_err(busy)?;
         let candidate = Arc::new(self.prepared(found).await?);
-        let operation = self.begun(caller, name, request);
+        let operation = self.begun(caller, name, request, period);
         let mut changes =
             grant.changes(Some(serde_json::json!({ "operation": operation.id, "revision": request.revision })));
         changes.create(&operation);
@@ -101,8 +112,33 @@ impl App {
         Ok(operation)
     }
 
-    fn begun(&self, caller: &Caller, name: &PolicyName, request: ReplayRequest) -> Operation {
-        let ReplayRequest { revision, from, to, sample_percent } = request;
+    /// From when to when; of a deployment, all its life where nothing else is said.
+    async fn period(&self, gate: DecisionGate, request: ReplayRequest) -> Result<(Timestamp, Timestamp), AppError> {
+        let Some(id) = request.deployment_id else {
+            let missing = |pointer: &str| {
+                AppError::field("period-missing", pointer, "say from when to when, or which deployment")
+            };
+            return Ok((request.from.ok_or_else(|| missing("/from"))?, request.to.ok_or_else(|| missing("/to"))?));
+        };
+        if gate == DecisionGate::Authorization {
+            let detail = "an authorization policy decides about callers, not about deployments";
+            return Err(AppError::field("wrong-gate", "/deployment_id", detail));
+        }
+        let unknown = || AppError::field("unknown-deployment", "/deployment_id", "there is no such deployment");
+        let deployment = self.store.deployment(id).await?.ok_or_else(unknown)?;
+        // What was decided in this very millisecond is before the end, too.
+        let end = self.context.now().plus_millis(1);
+        Ok((request.from.unwrap_or(deployment.created_at), request.to.unwrap_or(end)))
+    }
+
+    fn begun(
+        &self,
+        caller: &Caller,
+        name: &PolicyName,
+        request: ReplayRequest,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Operation {
+        let ReplayRequest { revision, deployment_id, sample_percent, .. } = request;
         let now = self.context.now();
         Operation {
             id: OperationId(self.context.ulid()),
@@ -110,6 +146,7 @@ impl App {
             replay: Replay {
                 policy: name.clone(),
                 revision,
+                deployment_id,
                 from,
                 to,
                 sample_percent,
@@ -126,7 +163,10 @@ impl App {
     }
 
     async fn replay(&self, candidate: Arc<ActivePolicy>, mut operation: Operation, permit: OwnedSemaphorePermit) {
-        let ended = self.replay_all(&candidate, &mut operation).await;
+        let ended = match candidate.revision.gate {
+            DecisionGate::Targeting => self.replay_plans(&candidate, &mut operation).await,
+            DecisionGate::Authorization | DecisionGate::Rollback => self.replay_all(&candidate, &mut operation).await,
+        };
         drop(permit);
         match ended {
             Ok(()) => operation.state = OperationState::Succeeded,
@@ -143,13 +183,12 @@ impl App {
 
     /// Reads and asks at the same time: while one chunk is asked, the next one is read.
     async fn replay_all(&self, candidate: &Arc<ActivePolicy>, operation: &mut Operation) -> Result<(), AppError> {
-        let (policy, period) = (operation.replay.policy.clone(), (operation.replay.from, operation.replay.to));
         let percent = operation.replay.sample_percent;
         let mut tally = Tally::default();
         let mut asked: Option<JoinHandle<Chunk>> = None;
         let mut after: Option<String> = None;
         loop {
-            let (decisions, end) = self.store.decisions_between(&policy, period, after.as_deref(), CHUNK).await?;
+            let (decisions, end) = self.recorded(&operation.replay, after.as_deref(), CHUNK).await?;
             let (candidate, context) = (candidate.clone(), self.context.clone());
             let next = tokio::task::spawn_blocking(move || ask(&candidate, decisions, percent, &context));
             if let Some(before) = asked.replace(next) {
@@ -159,14 +198,32 @@ impl App {
                 break;
             }
             after = end;
-            if self.context.now().since(operation.updated_at) >= PROGRESS_MS {
-                self.write_progress(operation).await?;
-            }
+            self.tell_progress(operation).await?;
         }
         if let Some(last) = asked {
             take(&mut operation.replay, &mut tally, last).await?;
         }
         operation.replay.breakdown = tally.finish();
+        Ok(())
+    }
+
+    /// Some of the decisions that are replayed, newest first, and where they end.
+    async fn recorded(
+        &self,
+        replay: &Replay,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Decision>, Option<String>), AppError> {
+        let about = replay.deployment_id.map(|id| id.to_string());
+        let period = (replay.from, replay.to);
+        Ok(self.store.decisions_between(&replay.policy, about.as_deref(), period, after, limit).await?)
+    }
+
+    /// Writes how far it has come, now and then.
+    async fn tell_progress(&self, operation: &mut Operation) -> Result<(), AppError> {
+        if self.context.now().since(operation.updated_at) >= PROGRESS_MS {
+            self.write_progress(operation).await?;
+        }
         Ok(())
     }
 
@@ -216,12 +273,12 @@ impl App {
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn explain_decision(&self, caller: &Caller, id: DecisionId) -> Result<DecisionExplanation, AppError> {
         let decision = self.get_decision(caller, id).await?;
+        if let Some(kept) = decision.kept() {
+            return self.explain_plan(decision, kept).await;
+        }
         let recorded = match Recorded::of(&decision) {
             Ok(recorded) => recorded,
-            Err(why) => {
-                let unrepeatable = Some(why.to_string());
-                return Ok(DecisionExplanation { decision, again: None, same: false, unrepeatable });
-            }
+            Err(why) => return Ok(DecisionExplanation::unrepeatable(decision, &why)),
         };
         let revision = self.revision_that_made(&decision).await?;
         let policy = self.prepared(revision).await?;
@@ -249,7 +306,11 @@ impl App {
 
 /// Adds what a chunk came to.
 async fn take(replay: &mut Replay, tally: &mut Tally, chunk: JoinHandle<Chunk>) -> Result<(), AppError> {
-    let chunk = chunk.await.map_err(|error| AppError::Internal(error.to_string()))?;
+    add(replay, tally, chunk.await.map_err(|error| AppError::Internal(error.to_string()))?);
+    Ok(())
+}
+
+fn add(replay: &mut Replay, tally: &mut Tally, chunk: Chunk) {
     replay.comparison.add(&chunk.comparison);
     for difference in chunk.differences {
         tally.add(&difference);
@@ -257,7 +318,6 @@ async fn take(replay: &mut Replay, tally: &mut Tally, chunk: JoinHandle<Chunk>) 
             replay.differences.push(difference);
         }
     }
-    Ok(())
 }
 
 /// Asks what was decided again, away from the async threads.

@@ -10,6 +10,7 @@ use kernex_model::time::Timestamp;
 use kernex_store::{Listed, Page};
 use poem_openapi::Object;
 
+use super::planning::Keep;
 use super::{App, AppError, Caller};
 
 /// Deployments that are explained in one answer.
@@ -85,7 +86,7 @@ impl App {
         if deployment.plan.frozen {
             return say("frozen", "the deployment is frozen: devices that begin to match later stay out".to_owned());
         }
-        match self.choose(deployment, Some(&[device.id]), 0).await? {
+        match self.choose(deployment, Some(&[device.id]), 0, Keep::Nothing).await? {
             Err(refused) => say(&refused.reason.code, refused.reason.message),
             Ok(chosen) => match chosen.exclusions.into_iter().next() {
                 Some(exclusion) => say(&exclusion.code, exclusion.message),

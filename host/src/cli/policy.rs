@@ -47,6 +47,7 @@ Examples:
   kernex policy seen rbac
   kernex policy differences rbac --limit 20
   kernex policy replay rbac 2 --days 7
+  kernex policy replay rings 2 --deployment dep_01M7Z9Y4C0HKHYE7QRCDEJQWKS
   kernex policy restore --data-dir /var/lib/kernex";
 
 /// Policies: those on a server, and the way back in on this machine.
@@ -68,7 +69,7 @@ pub(crate) enum Policy {
     Seen(trying::Seen),
     /// List what the revision that looks on would have decided otherwise, the newest first
     Differences(trying::Differences),
-    /// Ask a revision what the policy decided in the last days, and show what would differ
+    /// Ask a revision what the policy decided in the last days, or about one deployment, and show what would differ
     Replay(trying::Replay),
     /// Make the bundled authorization policy the active one again, on this machine while the server is stopped
     Restore,

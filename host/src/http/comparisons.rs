@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kernex_model::comparison::Difference;
-use kernex_model::id::OperationId;
+use kernex_model::id::{DeploymentId, OperationId};
 use kernex_model::name::PolicyName;
 use kernex_model::operation::Operation;
 use kernex_model::time::Timestamp;
@@ -51,10 +51,12 @@ struct ShadowRequest {
 struct ReplayBody {
     /// The revision that is asked.
     revision: u64,
-    /// Decisions from this moment on.
-    from: Timestamp,
-    /// Decisions before this moment.
-    to: Timestamp,
+    /// Decisions about this deployment alone; of a targeting or rollback policy.
+    deployment_id: Option<DeploymentId>,
+    /// Decisions from this moment on. It may be left out where a deployment is named: its first ones.
+    from: Option<Timestamp>,
+    /// Decisions before this moment. It may be left out where a deployment is named: up to now.
+    to: Option<Timestamp>,
     /// The share of decisions that is asked again, in percent; the same ones every time.
     #[oai(default = "whole", validator(minimum(value = "1"), maximum(value = "100")))]
     sample_percent: u8,
@@ -81,7 +83,7 @@ impl ComparisonApi {
     /// Let a revision look on
     ///
     /// It is asked what the active revision is asked, behind the calls, and only compared with it. What earlier ones
-    /// were seen to do is forgotten. Without `revision` none looks on any more.
+    /// were seen to do is forgotten. Without `revision` none looks on any more. Of a targeting policy none can look on.
     #[oai(path = "/policies/:name/shadow", method = "post", operation_id = "shadow_policy")]
     async fn shadow_policy(
         &self,
@@ -129,8 +131,12 @@ impl ComparisonApi {
 
     /// Replay recorded decisions with a revision
     ///
-    /// Asks the revision what the policy decided in a period. Nothing changes; the operation tells which decisions
-    /// would differ and how, for whom, and the fuel.
+    /// Asks the revision what the policy decided in a period, or about one deployment. Nothing changes; the operation
+    /// tells which decisions would differ and how, for whom, and the fuel.
+    ///
+    /// A plan is asked for on the devices as they were when it was made, and compared device by device: a device differs
+    /// where it would be in another wave, or be left out or not. Of at most 10,000 devices all are kept, of more an even
+    /// sample. A device that the deployment's selector, or the policy's own, had not let be read at the time is not seen.
     #[oai(path = "/policies/:name/replay", method = "post", operation_id = "replay_policy")]
     async fn replay_policy(
         &self,
@@ -138,8 +144,8 @@ impl ComparisonApi {
         name: Path<PolicyName>,
         body: Json<ReplayBody>,
     ) -> Result<BegunReplay, Problem> {
-        let ReplayBody { revision, from, to, sample_percent } = body.0;
-        let request = ReplayRequest { revision, from, to, sample_percent };
+        let ReplayBody { revision, deployment_id, from, to, sample_percent } = body.0;
+        let request = ReplayRequest { revision, deployment_id, from, to, sample_percent };
         let operation = self.app.replay_policy(&caller.0, &name.0, request).await?;
         let location = format!("/api/v1/operations/{}", operation.id);
         Ok(BegunReplay::Begun(Json(operation), location))

@@ -67,7 +67,8 @@ impl DecisionApi {
 
     /// Make a decision again
     ///
-    /// By the plugin and settings that made it, with the facts that were looked up then. Nothing is recorded.
+    /// By the plugin and settings that made it, with the facts that were looked up then, and of a deployment's plan with
+    /// the devices as they were. Nothing is recorded.
     #[oai(path = "/decisions/:id/explain", method = "post", operation_id = "explain_decision")]
     async fn explain_decision(
         &self,

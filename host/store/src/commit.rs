@@ -19,7 +19,7 @@ const FIRST_PAUSE_MS: u64 = 2;
 const LONGEST_PAUSE_MS: u64 = 100;
 
 /// Tables whose key alone may already exist.
-const KEYED_TABLES: [&str; 22] = [
+const KEYED_TABLES: [&str; 23] = [
     "user",
     "password",
     "session",
@@ -34,6 +34,7 @@ const KEYED_TABLES: [&str; 22] = [
     "bundle_history",
     "audit",
     "decision",
+    "plan_part",
     "policy",
     "policy_head",
     "plugin",

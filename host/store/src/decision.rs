@@ -122,26 +122,30 @@ impl Store {
         .await
     }
 
-    /// Decisions of a policy, newest first, from just before `to` back to `from`: at most `limit` of them after the
-    /// place that the page before ended at. Gives them with their own end, which is none after the last.
+    /// Decisions of a policy, or only those of them `about` a subject, newest first, from just before `to` back to `from`:
+    /// at most `limit` of them after the place that the page before ended at. Gives them with their own end, which is
+    /// none after the last.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn decisions_between(
         &self,
         name: &PolicyName,
+        about: Option<&str>,
         (from, to): (Timestamp, Timestamp),
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Decision>, Option<String>), StoreError> {
         // The first identifier of the moment at which the period ends is just outside of it.
         let begin = after.map_or_else(|| first_of(to), str::to_owned);
-        let rows = self.walk::<Decision>(&Walk::Term(policy(name)), &begin, limit).await?;
+        let walk = Walk::Term(about.map_or_else(|| policy(name), subject));
+        let rows = self.walk::<Decision>(&walk, &begin, limit).await?;
         let full = rows.len() == limit;
         let end = rows.last().map(|(place, _)| place.clone()).filter(|_| full);
-        let inside: Vec<Decision> =
+        let mut inside: Vec<Decision> =
             rows.into_iter().map(|(_, decision)| decision).take_while(|decision| decision.at >= from).collect();
         let end = end.filter(|_| inside.len() == limit);
+        inside.retain(|decision| decision.policy == *name);
         Ok((inside, end))
     }
 
@@ -212,6 +216,8 @@ impl Store {
         }
         let mut gone: Vec<Value> = Vec::with_capacity(old.len() * 5);
         for (place, decision) in old {
+            // A transaction of its own for each plan: many of them together would be too much for one.
+            self.remove_kept(decision).await?;
             gone.push(Value::RecordId(decision.key().record_id(Decision::TABLE)));
             gone.extend(
                 decision.terms().iter().map(|term| Value::RecordId(RecordId::new(TERMS, pair_key(term, place)))),

@@ -23,6 +23,7 @@ mod device_list;
 mod device_term;
 mod error;
 mod idempotency;
+mod kept;
 mod key;
 mod lease;
 mod migration;

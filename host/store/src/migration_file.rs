@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     11 "0011_create_approval",
     12 "0012_pin_policies",
     13 "0013_redact_decisions",
+    14 "0014_create_plan",
     15 "0015_trace_decisions",
 ];
 

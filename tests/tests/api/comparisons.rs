@@ -187,7 +187,15 @@ fn a_replay_tells_whom_a_change_would_have_met() {
         let none = json!({"revision": revision, "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
         assert_eq!(replayed(&admin, "rbac", none).await["replay"]["comparison"]["asked"], 0);
         let backwards = json!({"revision": 1, "from": "2021-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"});
-        admin.post("/policies/rbac/replay").json(backwards).await.problem(400, "empty-period");
+        let refused = async |policy: &str, body: Value, code: &str| {
+            admin.post(&format!("/policies/{policy}/replay")).json(body).await.problem(400, code)
+        };
+        refused("rbac", backwards, "empty-period").await;
+        let open = json!({"revision": 1, "from": "2020-01-01T00:00:00Z"});
+        assert_eq!(refused("rbac", open, "period-missing").await.pointers(), ["/to"]);
+        let about = json!({"revision": 1, "deployment_id": "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D"});
+        refused("rbac", about.clone(), "wrong-gate").await;
+        refused("guardian", about, "unknown-deployment").await;
     });
 }
 
@@ -217,8 +225,24 @@ fn verdicts_on_deployments_are_replayed_too() {
             (&json!(0), &json!(0))
         );
 
-        let plans = admin.get("/decisions").query("gate", "targeting").await.expect(200).all("id");
+        let about = replayed(&admin, "guardian", json!({"revision": 1, "deployment_id": deployment})).await;
+        assert_eq!(about["replay"]["deployment_id"], json!(deployment), "{about}");
+        let asked = about["replay"]["comparison"]["asked"].as_u64().expect("a number");
+        assert!(asked >= u64::try_from(judged.items().len()).expect("a few"), "{about}");
+
+        // Who joins later is decided about as well, and is not kept.
+        let late = server.device().await;
+        let plans = eventually("it has joined", async || {
+            let call = admin.get("/decisions").query("gate", "targeting").query("subject", &deployment);
+            let plans = call.await.expect(200).all("id");
+            (plans.len() == 2).then_some(plans)
+        })
+        .await;
         let explained = admin.post(&format!("/decisions/{}/explain", plans[0])).await.expect(200);
-        assert!(explained["again"].is_null() && explained["unrepeatable"].is_string(), "{explained}");
+        assert!(explained["again"].is_null() && explained["unrepeatable"].is_string(), "{explained} {}", late.id);
+        let ended = replayed(&admin, "rings", everything(1)).await;
+        let comparison = &ended["replay"]["comparison"];
+        assert_eq!((&comparison["asked"], &comparison["unrepeatable"]), (&json!(1), &json!(1)), "{ended}");
+        assert_eq!((&comparison["differing"], &comparison["other_fuel"]), (&json!(0), &json!(0)), "{ended}");
     });
 }

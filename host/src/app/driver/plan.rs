@@ -10,7 +10,7 @@ use kernex_model::report::TimelineKind;
 use super::Progress;
 use crate::app::execution::{Note, Work};
 use crate::app::fleet::ChangedDevices;
-use crate::app::planning::{Chosen, NotPlanned, queued};
+use crate::app::planning::{Chosen, Keep, NotPlanned, queued};
 use crate::app::{App, AppError};
 
 /// Assignments written in one transaction.
@@ -30,19 +30,24 @@ impl App {
     /// in the middle it begins again: what is written already is recognized by its identifier.
     pub(super) async fn plan(&self, draft: Deployment) -> Result<Progress, AppError> {
         let id = draft.id;
-        let chosen = match self.choose(&draft, None, draft.plan.canary).await? {
+        let first = draft.waves.is_empty();
+        // Where a planner was killed in the middle, its decision is written down, and the devices with it.
+        let keep = if first { Keep::Devices } else { Keep::Nothing };
+        let mut chosen = match self.choose(&draft, None, draft.plan.canary, keep).await? {
             Ok(chosen) => chosen,
             Err(not_planned) => return self.halt_unplanned(draft, not_planned).await,
         };
         let by = format!("policy:{}", chosen.decision.policy);
         let mut deployment = draft;
-        let first = deployment.waves.is_empty();
         if first {
             deployment.waves.clone_from(&chosen.waves);
             deployment.exclusions.clone_from(&chosen.exclusions);
             let mut work = Work::new(self.context.now(), [deployment.clone()]);
             work.deployment_mut(id);
             work.decided(chosen.decision.clone());
+            if let Some(plan) = chosen.kept.take() {
+                work.kept(chosen.decision.id, plan);
+            }
             self.finish(work, id, "plan").await?;
         }
         let written = if first { Written::Nothing } else { Written::Some { decision: &chosen.decision } };
@@ -115,7 +120,7 @@ impl App {
             return Ok(Progress::Idle);
         }
         let among: Option<Vec<DeviceId>> = (!changed.all).then(|| changed.devices.iter().copied().collect());
-        match self.choose(deployment, among.as_deref(), 0).await? {
+        match self.choose(deployment, among.as_deref(), 0, Keep::Nothing).await? {
             Ok(chosen) => self.assign(deployment.id, &chosen, Written::Some { decision: &chosen.decision }).await,
             Err(not_planned) => self.halt_unplanned(deployment.clone(), not_planned).await,
         }

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use kernex_engine::Run;
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{
-    AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest, Window,
+    AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest,
+    TargetingDeployment, TargetingPlan, Window,
 };
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde::Deserialize as _;
@@ -26,13 +27,15 @@ pub enum Recorded {
     Judge(Box<Window>, Vec<u8>),
     /// Whether a person may send a device back.
     Permit(RollbackRequest),
+    /// How a deployment is planned, where the policy refused to.
+    Survey(TargetingDeployment),
 }
 
 /// Why a decision cannot be made again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unrepeatable {
-    /// Plans are made of the whole fleet, as it was then.
-    #[error("plans cannot be made again: the devices as they were then are not kept")]
+    /// A plan is made of devices, and only those of a deployment's first one are kept.
+    #[error("the devices as they were then are not kept: they are of the plan that a deployment begins with")]
     Plan,
     /// Values that the policy declares secret were not written down.
     #[error("the question was not written down in full: the policy keeps some of its facts secret")]
@@ -57,7 +60,14 @@ impl Recorded {
     /// # Errors
     /// [`Unrepeatable`].
     pub fn of(decision: &Decision) -> Result<Self, Unrepeatable> {
-        match Self::read(decision.gate, &decision.question, &decision.input.0) {
+        let read = match (decision.gate, decision.outcome) {
+            // A refusal is an answer to the survey: no device was asked about.
+            (DecisionGate::Targeting, DecisionOutcome::Deny) => TargetingDeployment::deserialize(&decision.input.0)
+                .map(Self::Survey)
+                .map_err(|error| Unrepeatable::Unreadable(error.to_string())),
+            (gate, _) => Self::read(gate, &decision.question, &decision.input.0),
+        };
+        match read {
             Ok(_) if decision.redacted => Err(Unrepeatable::Redacted),
             read => read,
         }
@@ -94,6 +104,7 @@ impl Recorded {
             Self::Check(request) => &request.principal.id,
             Self::Judge(window, _) => &window.deployment,
             Self::Permit(request) => &request.device,
+            Self::Survey(deployment) => &deployment.id,
         }
     }
 
@@ -104,6 +115,7 @@ impl Recorded {
             Self::Check(request) => &request.action,
             Self::Judge(..) => "judge",
             Self::Permit(_) => "permit",
+            Self::Survey(_) => "plan",
         }
     }
 
@@ -114,6 +126,7 @@ impl Recorded {
             Self::Check(request) => json(&**request),
             Self::Judge(window, state) => serde_json::json!({ "window": window, "state": STANDARD.encode(state) }),
             Self::Permit(request) => json(request),
+            Self::Survey(deployment) => json(deployment),
         }
     }
 }
@@ -160,6 +173,14 @@ pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason
     }
 }
 
+/// What an answer to a survey comes to.
+fn surveyed(answer: &Result<TargetingPlan, Reason>) -> (DecisionOutcome, Reason) {
+    match answer {
+        Ok(_) => (DecisionOutcome::Planned, Reason::new("planned", "the policy would plan it")),
+        Err(reason) => (DecisionOutcome::Deny, reason.clone()),
+    }
+}
+
 /// What an answer to a check is recorded as.
 pub(in crate::app) fn checked(answer: &AuthorizationDecision) -> (DecisionOutcome, Reason) {
     match answer {
@@ -187,6 +208,7 @@ impl ActivePolicy {
                 Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
             }
             Recorded::Permit(request) => told("rollback", self.engine.permit(request, facts), permitted),
+            Recorded::Survey(deployment) => told("targeting", self.engine.survey(deployment, facts), surveyed),
         }
     }
 }
@@ -230,8 +252,13 @@ mod tests {
         assert!(Recorded::of(&decision).is_ok(), "there is no such fact");
         decision.redact(&secret("context.address"));
         assert_eq!(Recorded::of(&decision).map(drop), Err(Unrepeatable::Redacted));
-        decision.gate = DecisionGate::Targeting;
+        (decision.gate, decision.outcome) = (DecisionGate::Targeting, DecisionOutcome::Planned);
         assert_eq!(Recorded::of(&decision).map(drop), Err(Unrepeatable::Plan), "there is no way at all");
+        // Of a refusal the survey can be asked again.
+        decision.outcome = DecisionOutcome::Deny;
+        decision.input.0 = serde_json::json!({"id": "dep_1", "facts": [], "created_at_ms": 1});
+        decision.redacted = false;
+        assert_eq!(Recorded::of(&decision).map(|recorded| recorded.input()), Ok(decision.input.0.clone()));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::settings::check_settings;
 use crate::app::{App, AppError, Caller};
 
 /// Why a targeting policy is not compared on live traffic.
-pub(in crate::app) const CANNOT_LOOK_ON: &str =
-    "a targeting policy cannot look on: what it is asked is the whole fleet; use `preview_deployment` with its name";
+pub(in crate::app) const CANNOT_LOOK_ON: &str = "a targeting policy cannot look on: what it is asked is the whole fleet; replay the plans that were made, or use \
+     `preview_deployment` with its name";
 
 /// A revision that somebody wants.
 #[derive(Debug, Clone, PartialEq)]

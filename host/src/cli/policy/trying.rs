@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kernex_model::id::DeploymentId;
 use kernex_model::name::PolicyName;
 use serde_json::{Value, json};
 
@@ -68,6 +69,9 @@ pub(crate) struct Replay {
     /// How many days back
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3_650))]
     days: u16,
+    /// Only what was decided about this deployment, however long ago: its plan, or what was said of how it went
+    #[arg(long, value_name = "DEPLOYMENT", conflicts_with = "days")]
+    deployment: Option<DeploymentId>,
     /// The share of decisions that is asked again, in percent
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
     sample_percent: u8,
@@ -106,12 +110,7 @@ impl Differences {
 impl Replay {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let operator = self.server.operator().await?;
-        let to = chrono::Utc::now();
-        let from = to - chrono::Duration::days(i64::from(self.days));
-        let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        let body = json!({
-            "revision": self.revision, "from": time(from), "to": time(to), "sample_percent": self.sample_percent,
-        });
+        let body = self.body(chrono::Utc::now());
         let mut operation: Value = operator.post(&format!("/api/v1/policies/{}/replay", self.name), &body).await?;
         let path = format!("/api/v1/operations/{}", text(&operation["id"]));
         while operation["state"] == "running" {
@@ -125,14 +124,29 @@ impl Replay {
             )));
         }
         let replay = &operation["replay"];
+        let about = self.deployment.map_or_else(String::new, |deployment| format!(" about {deployment}"));
         println!(
-            "{} revision {} on what was decided since {}",
+            "{} revision {} on what was decided{about} since {}",
             self.name,
             self.revision,
             one_line(text(&replay["from"]))
         );
         print_comparison(&replay["comparison"], &replay["breakdown"]);
         Ok(())
+    }
+
+    /// What is sent at this moment.
+    fn body(&self, to: chrono::DateTime<chrono::Utc>) -> Value {
+        let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let mut body = json!({ "revision": self.revision, "sample_percent": self.sample_percent });
+        match self.deployment {
+            Some(deployment) => body["deployment_id"] = json!(deployment),
+            None => {
+                body["from"] = json!(time(to - chrono::Duration::days(i64::from(self.days))));
+                body["to"] = json!(time(to));
+            }
+        }
+        body
     }
 }
 
@@ -158,7 +172,9 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
             );
         }
     }
-    for (name, heading) in [("faults", "failed"), ("missed", "missed"), ("unrepeatable", "not asked")] {
+    for (name, heading) in
+        [("faults", "failed"), ("missed", "missed"), ("not_kept", "not kept"), ("unrepeatable", "not asked")]
+    {
         if count(name) > 0 {
             println!("{heading:<10} {}", count(name));
         }

@@ -3,6 +3,7 @@
 mod deployments;
 mod devices;
 mod identity;
+mod kept;
 mod leases;
 mod migrations;
 mod opening;

@@ -114,6 +114,29 @@ async fn the_oldest_decisions_go_where_there_are_too_many() {
     }
 }
 
+#[tokio::test]
+async fn a_period_is_read_of_one_policy_and_about_one_subject() {
+    let store = memory().await;
+    let subject = |n: u64| if n % 2 == 0 { "ada" } else { "bea" };
+    let mut all: Vec<_> = (0..10).map(|n| decision(n, subject(n), DecisionOutcome::Allow)).collect();
+    all[4].policy = "other".parse().unwrap();
+    store.append_decisions(&all).await.unwrap();
+    let name = "rbac".parse().unwrap();
+    for (about, wanted) in [(Some("ada"), vec![8, 6, 2, 0]), (None, vec![9, 8, 7, 6, 5, 3, 2, 1, 0])] {
+        let (mut read, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let period = (at(0), at(60));
+            let (found, end) = store.decisions_between(&name, about, period, after.as_deref(), 2).await.unwrap();
+            read.extend(found.into_iter().map(|decision| decision.id));
+            after = end;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(read, wanted.into_iter().map(|n: usize| all[n].id).collect::<Vec<_>>(), "{about:?}");
+    }
+}
+
 /// Migrations before those that know redaction, logs and traces.
 const BEFORE_REDACTION: u32 = 12;
 

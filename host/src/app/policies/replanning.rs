@@ -1,0 +1,268 @@
+//! Owns asking a policy once more for a plan: the question as it was recorded, on the devices as they were then.
+
+use kernex_model::comparison::{Comparison, Difference, Finding};
+use kernex_model::id::{DeploymentId, DifferenceId, RequestId};
+use kernex_model::kept::{Kept, KeptDevice};
+use kernex_model::policy::{Fault, Reason, TargetingDeployment, TargetingPlan};
+use kernex_model::record::{Decision, DecisionOutcome};
+use kernex_model::selector::Selector;
+use kernex_model::time::Timestamp;
+use poem_openapi::types::Any;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use super::ActivePolicy;
+use super::again::{Told, Unrepeatable};
+use crate::app::Context;
+use crate::app::columns::batch;
+use crate::app::planning::{BATCH, device_hash};
+use crate::app::replay::MAX_SHOWN;
+use crate::app::verdict::{fault_reason, json as to_json};
+
+/// The contract's name of the question about one device of a plan.
+const CLASSIFY: &str = "classify";
+
+/// A plan as it was made, with the devices that are kept of it.
+#[derive(Debug)]
+pub struct RecordedPlan {
+    question: TargetingDeployment,
+    deployment: DeploymentId,
+    plan: TargetingPlan,
+    kept: Kept,
+    devices: Vec<KeptDevice>,
+    decided: Finding,
+    at: Timestamp,
+    request_id: Option<RequestId>,
+}
+
+/// What came of asking for it once more.
+#[derive(Debug)]
+pub struct Replanned {
+    /// What is to be counted: each device is a question.
+    pub comparison: Comparison,
+    /// The devices that would have come to something else; or the whole plan, where there would have been none.
+    pub differences: Vec<Difference>,
+    /// What the whole comes to now.
+    pub finding: Finding,
+}
+
+/// Where a device comes to in a plan.
+struct Place {
+    /// The wave, counted from 0, and whether only a few of it go there: those who may be a canary. None where the device
+    /// is left out.
+    wave: Option<(usize, bool)>,
+    finding: Finding,
+}
+
+impl Place {
+    fn of(plan: &TargetingPlan, class: Option<u16>) -> Self {
+        let left_out = |code: &str, message: &str| {
+            let (code, message) = (code.to_owned(), message.to_owned());
+            Self { wave: None, finding: Finding { outcome: DecisionOutcome::Deny, code, message, fuel: 0 } }
+        };
+        let Some(class) = class.map(usize::from) else {
+            return left_out("not-a-candidate", "the targeting policy does not consider such devices");
+        };
+        let waves = plan.waves.len();
+        let Some(name) = plan.waves.get(class) else {
+            let reason = plan.exclusions.get(class - waves);
+            return reason.map_or_else(|| left_out("left-out", ""), |reason| left_out(&reason.code, &reason.message));
+        };
+        let canary = class == 0 && waves > 1 && name == TargetingPlan::CANARY;
+        let message = format!("wave {} of {waves}", class + 1);
+        let finding = Finding { outcome: DecisionOutcome::Planned, code: name.clone(), message, fuel: 0 };
+        Self { wave: Some((class, canary)), finding }
+    }
+}
+
+impl RecordedPlan {
+    /// The plan behind a decision, with the devices that were kept.
+    ///
+    /// # Errors
+    /// [`Unrepeatable`].
+    pub fn of(decision: &Decision, kept: Kept, devices: Vec<KeptDevice>) -> Result<Self, Unrepeatable> {
+        if decision.redacted {
+            return Err(Unrepeatable::Redacted);
+        }
+        if u64::try_from(devices.len()) != Ok(kept.devices) {
+            return Err(Unrepeatable::Plan);
+        }
+        let unreadable = |error: &dyn std::fmt::Display| Unrepeatable::Unreadable(error.to_string());
+        let question = TargetingDeployment::deserialize(&decision.input.0).map_err(|error| unreadable(&error))?;
+        let plan = decision.output.as_ref().map_or(&Value::Null, |output| &output.0["plan"]);
+        Ok(Self {
+            deployment: question.id.parse::<DeploymentId>().map_err(|error| unreadable(&error))?,
+            question,
+            plan: TargetingPlan::deserialize(plan).map_err(|error| unreadable(&error))?,
+            kept,
+            devices,
+            decided: Told::of(decision).finding,
+            at: decision.at,
+            request_id: decision.request_id,
+        })
+    }
+
+    /// The devices as they were asked about: of a sample, and where others are asked about now, the cuts lie elsewhere.
+    fn batches(&self) -> Vec<&[KeptDevice]> {
+        let mut rest = self.devices.as_slice();
+        let mut batches = Vec::new();
+        for size in &self.kept.batches {
+            let Some((batch, left)) = rest.split_at_checked(*size) else { break };
+            batches.push(batch);
+            rest = left;
+        }
+        batches.extend(rest.chunks(BATCH));
+        batches
+    }
+
+    /// Whether a plan asks for something that was not written down.
+    fn lacks(&self, plan: &TargetingPlan) -> bool {
+        let columns = plan.columns.iter().map(|column| &column.fact);
+        let candidates = plan.candidates.iter().map(|requirement| &requirement.key);
+        columns.chain(candidates).any(|key| self.kept.left_out.contains(key))
+    }
+
+    /// What is asked about a device, for people.
+    fn about(&self, device: &KeptDevice) -> Value {
+        let resource = json!({ "kind": "device", "id": device.id, "facts": device.to_facts() });
+        json!({ "deployment": self.question.id, "resource": resource })
+    }
+}
+
+impl ActivePolicy {
+    /// Asks for a plan once more, and compares it device by device. It is no decision: nothing is recorded, and no
+    /// failure counts.
+    ///
+    /// # Errors
+    /// [`Unrepeatable::Redacted`] where it asks for what was kept secret.
+    pub fn plan_again(&self, then: &RecordedPlan, context: &Context) -> Result<Replanned, Unrepeatable> {
+        let survey = self.engine.survey(&then.question, &[]);
+        let mut fuel = survey.fuel;
+        let failed = |failure: &dyn std::fmt::Display| (DecisionOutcome::Fault, fault_reason("targeting", failure));
+        let plan = match survey.outcome {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(reason)) => return Ok(self.unplanned(then, (DecisionOutcome::Deny, reason), fuel, context)),
+            Err(fault) => return Ok(self.unplanned(then, failed(&fault), fuel, context)),
+        };
+        let candidates = match Selector::from_policy(plan.candidates.clone()) {
+            Ok(candidates) => candidates,
+            Err(error) => return Ok(self.unplanned(then, failed(&error), fuel, context)),
+        };
+        if then.lacks(&plan) {
+            return Err(Unrepeatable::Redacted);
+        }
+        match self.classify_again(then, &plan, &candidates, &mut fuel) {
+            Ok(classes) => Ok(self.replanned(then, &plan, &classes, fuel, context)),
+            Err(fault) => Ok(self.unplanned(then, failed(&fault), fuel, context)),
+        }
+    }
+
+    /// The class of each device; none of those that it does not consider.
+    fn classify_again(
+        &self,
+        then: &RecordedPlan,
+        plan: &TargetingPlan,
+        candidates: &Selector,
+        fuel: &mut u64,
+    ) -> Result<Vec<Option<u16>>, Fault> {
+        let mut classes = Vec::with_capacity(then.devices.len());
+        for devices in then.batches() {
+            let considered: Vec<bool> = devices.iter().map(|device| candidates.matches(device)).collect();
+            let asked: Vec<&KeptDevice> = devices
+                .iter()
+                .zip(&considered)
+                .filter(|(_, considered)| **considered)
+                .map(|(device, _)| device)
+                .collect();
+            let mut found = Vec::new();
+            if !asked.is_empty() {
+                let hashes = asked.iter().map(|device| device_hash(then.deployment, device.id)).collect();
+                let batch = batch(&asked, &plan.columns, hashes);
+                let run = self.engine.classify(&then.question, plan, &batch, &[]);
+                *fuel += run.fuel;
+                found = run.outcome?;
+            }
+            let mut found = found.into_iter();
+            classes.extend(considered.into_iter().map(|considered| if considered { found.next() } else { None }));
+        }
+        Ok(classes)
+    }
+
+    fn replanned(
+        &self,
+        then: &RecordedPlan,
+        plan: &TargetingPlan,
+        classes: &[Option<u16>],
+        fuel: u64,
+        context: &Context,
+    ) -> Replanned {
+        let kept = &then.kept;
+        let mut comparison = Comparison { not_kept: kept.read.saturating_sub(kept.devices), ..Comparison::default() };
+        let (mut differences, mut chosen) = (Vec::new(), 0_usize);
+        for (device, class) in then.devices.iter().zip(classes) {
+            let (decided, candidate) = (Place::of(&then.plan, Some(device.class)), Place::of(plan, *class));
+            comparison.asked += 1;
+            chosen += usize::from(candidate.wave.is_some());
+            if decided.wave != candidate.wave {
+                comparison.differing += 1;
+                // Nobody is shown more of them.
+                let input = if differences.len() < MAX_SHOWN { then.about(device) } else { Value::Null };
+                let about = (device.id.to_string(), CLASSIFY);
+                differences.push(self.other(then, about, (decided.finding, candidate.finding), input, context));
+            }
+        }
+        let devices = if kept.is_whole() { String::new() } else { format!("of {} kept ", kept.devices) };
+        let message = format!("{chosen} {devices}devices in {} waves", plan.waves.len());
+        let finding = Finding { outcome: DecisionOutcome::Planned, code: "planned".to_owned(), message, fuel };
+        // Of a sample it is known what the whole took, and not what the sample would have taken.
+        if kept.is_whole() {
+            comparison.other_fuel = (then.decided.fuel != fuel).into();
+            comparison.decided_fuel = then.decided.fuel;
+            comparison.candidate_fuel = fuel;
+        }
+        Replanned { comparison, differences, finding }
+    }
+
+    /// There would have been no plan at all.
+    fn unplanned(
+        &self,
+        then: &RecordedPlan,
+        (outcome, reason): (DecisionOutcome, Reason),
+        fuel: u64,
+        context: &Context,
+    ) -> Replanned {
+        let finding = Finding { outcome, code: reason.code, message: reason.message, fuel };
+        let mut comparison = Comparison::default();
+        comparison.count(&then.decided, &finding, true);
+        let findings = (then.decided.clone(), finding.clone());
+        let about = (then.question.id.clone(), "plan");
+        let difference = self.other(then, about, findings, to_json(&then.question), context);
+        Replanned { comparison, differences: vec![difference], finding }
+    }
+
+    fn other(
+        &self,
+        then: &RecordedPlan,
+        (subject, question): (String, &str),
+        (decided, candidate): (Finding, Finding),
+        input: Value,
+        context: &Context,
+    ) -> Difference {
+        let revision = &self.revision;
+        let mut difference = Difference {
+            id: DifferenceId(context.ulid()),
+            at: then.at,
+            policy: revision.name.clone(),
+            revision: revision.revision,
+            gate: revision.gate,
+            subject,
+            question: question.to_owned(),
+            decided,
+            candidate,
+            input: Any(input),
+            request_id: then.request_id,
+        };
+        difference.redact(&revision.secret_facts);
+        difference
+    }
+}
