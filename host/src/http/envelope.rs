@@ -224,9 +224,11 @@ fn streams(method: &Method, path: &str) -> bool {
         || path.ends_with("/events")
 }
 
-/// How long the call may take, in seconds. Whatever changes a policy may have its plugin compiled.
+/// How long the call may take, in seconds. Whatever changes a policy, or makes a decision again, may have a plugin
+/// compiled.
 fn time_out_s(method: &Method, path: &str) -> u64 {
-    let compiles = !stoppable(method) && path.starts_with("/api/v1/policies/");
+    let again = path.starts_with("/api/v1/decisions/");
+    let compiles = !stoppable(method) && (again || path.starts_with("/api/v1/policies/"));
     if compiles { COMPILING_TIME_OUT_S } else { CALL_TIME_OUT_S }
 }
 
@@ -370,12 +372,14 @@ mod tests {
         assert!(!streams(&Method::GET, "/api/v1/bundles"));
         assert!(!streams(&Method::POST, "/api/v1/device/heartbeat"));
     }
+
     #[test]
     fn calls_that_have_a_plugin_compiled_have_the_time_for_it() {
         let compiling = [
             (Method::PUT, "/api/v1/policies/rbac"),
             (Method::POST, "/api/v1/policies/rbac/activate"),
             (Method::POST, "/api/v1/policies/rbac/replay"),
+            (Method::POST, "/api/v1/decisions/dec_1/explain"),
         ];
         for (method, path) in compiling {
             assert_eq!(time_out_s(&method, path), COMPILE_TIME_S + CALL_TIME_OUT_S, "{method} {path}");
