@@ -68,7 +68,7 @@ impl Active {
 
 /// The revisions of a policy that failed too often.
 pub(super) fn quarantined(head: &Policy) -> impl Iterator<Item = PolicyPin> {
-    head.quarantined.iter().map(|revision| PolicyPin { name: head.name.clone(), revision: *revision })
+    head.quarantined.iter().map(move |revision| PolicyPin { name: head.name.clone(), revision: *revision })
 }
 
 pub(super) fn is_authorization(policy: &ActivePolicy) -> bool {

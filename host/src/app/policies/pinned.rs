@@ -113,8 +113,8 @@ impl Policies {
             Ok(policy) => Made::Ready(Arc::new(policy)),
             Err(PolicyError::Store(error)) => return Err(error.into()),
             Err(PolicyError::Prepare { policy, cause: PrepareError::Fault(fault) }) if fault.blame() == Blame::Host => {
-                let revision = pin.revision;
-                return Err(AppError::Internal(format!("policy {policy}, revision {revision}, is not ready: {fault}")));
+                tracing::warn!(%policy, revision = pin.revision, %fault, "a pinned revision is not ready");
+                return Err(AppError::Busy);
             }
             Err(error) => Made::Unusable(error.to_string().into()),
         };
