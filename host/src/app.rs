@@ -140,7 +140,8 @@ pub struct App {
     held: Mutex<HashSet<DeploymentId>>,
     /// Of deployments that wait for approval. Forgotten by a restart: it is asked again at once.
     asked: Mutex<HashMap<DeploymentId, LastAsked>>,
-    /// Deployments that nobody joins, because no targeting policy decides about them: each is told of once.
+    /// Deployments that nobody joins, because no targeting policy decides about them: each is told of once, and looks at
+    /// all devices when one decides again.
     untargeted: News<DeploymentId>,
     shadows: Shadows,
     /// Replays that may run at once.

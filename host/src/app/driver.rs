@@ -56,9 +56,11 @@ impl App {
             }
         };
         self.pulse.note(deployments.iter().map(Deployment::counts).sum());
+        let mut missed = false;
         // The oldest first: where two want the same device, it came first.
         for deployment in deployments.iter().rev() {
-            let driven = match self.drive_deployment(deployment.id, &changed).await {
+            let mut joined = false;
+            let driven = match self.drive_deployment(deployment.id, &changed, &mut joined).await {
                 Err(AppError::Invalid { code: UNKNOWN_POLICY, detail, .. }) => {
                     self.wait_for_policy(deployment.id, detail).await
                 }
@@ -67,31 +69,46 @@ impl App {
             match driven {
                 Ok(progress) => moved |= progress == Progress::Moved,
                 // Somebody moved it meanwhile: the next pass begins from there.
-                Err(AppError::Stale | AppError::Busy) => moved = true,
+                Err(AppError::Stale | AppError::Busy) => {
+                    moved = true;
+                    missed |= !joined;
+                }
                 Err(error) => {
-                    tracing::error!(deployment.id = %deployment.id, error = %error, detail = ?error, "a deployment could not be carried on")
+                    missed |= !joined && matches!(error, AppError::StoreAway { .. });
+                    tracing::error!(deployment.id = %deployment.id, error = %error, detail = ?error, "a deployment could not be carried on");
                 }
             }
+        }
+        if missed {
+            // Whoever was to join is looked at again: nobody else says that they changed.
+            self.fleet.give_back_changed(changed);
         }
         Ok(moved)
     }
 
-    async fn drive_deployment(&self, id: DeploymentId, changed: &ChangedDevices) -> Result<Progress, AppError> {
+    /// One deployment's part of a pass. `joined` tells whether it needs the changed devices no more.
+    async fn drive_deployment(
+        &self,
+        id: DeploymentId,
+        changed: &ChangedDevices,
+        joined: &mut bool,
+    ) -> Result<Progress, AppError> {
         let mut moved = self.expire(id).await?;
         moved = moved.or(self.soak(id).await?);
         let Some(deployment) = self.store.deployment(id).await? else { return Ok(moved) };
         if deployment.state != DeploymentState::AwaitingApproval {
             self.forget_asked(id);
         }
+        // Whoever approves one that waits sees how many devices it has by now.
+        if matches!(deployment.state, DeploymentState::AwaitingApproval | DeploymentState::Running) {
+            moved = moved.or(self.join_if_targeted(&deployment, changed).await?);
+        }
+        // A draft is planned with all devices, and one that stood still looks at all when it goes on.
+        *joined = true;
         match deployment.state {
             DeploymentState::Draft => moved = moved.or(self.plan(deployment).await?),
-            DeploymentState::AwaitingApproval => {
-                // Whoever approves it sees how many devices it has by now.
-                moved = moved.or(self.join_if_targeted(&deployment, changed).await?);
-                moved = moved.or(self.begin_again(id).await?);
-            }
+            DeploymentState::AwaitingApproval => moved = moved.or(self.begin_again(id).await?),
             DeploymentState::Running => {
-                moved = moved.or(self.join_if_targeted(&deployment, changed).await?);
                 moved = moved.or(self.judge(id).await?);
                 moved = moved.or(self.offer(id).await?);
             }
@@ -108,16 +125,23 @@ impl App {
         Ok(moved.or(self.settle(id).await?))
     }
 
-    /// Lets devices join. Where no targeting policy decides any more nobody does, and those that are in it go on.
+    /// Lets devices join. Where no targeting policy decides any more nobody does, and those that are in it go on; where
+    /// one decides again, all devices are looked at.
     async fn join_if_targeted(&self, deployment: &Deployment, changed: &ChangedDevices) -> Result<Progress, AppError> {
+        let all = ChangedDevices { all: true, ..ChangedDevices::default() };
+        let changed = if self.untargeted.is_told(&deployment.id) { &all } else { changed };
         match self.join(deployment, changed).await {
+            Ok(progress) => {
+                self.untargeted.forget(&deployment.id);
+                Ok(progress)
+            }
             Err(AppError::Invalid { code: UNKNOWN_POLICY, detail, .. }) => {
                 if self.untargeted.is_news(deployment.id) {
                     tracing::error!(deployment.id = %deployment.id, why = %detail, "no device joins a deployment any more");
                 }
                 Ok(Progress::Idle)
             }
-            joined => joined,
+            failed => failed,
         }
     }
 

@@ -264,6 +264,13 @@ impl Fleet {
         self.changed.lock().all = true;
     }
 
+    /// Says again that these devices changed, where looking at them came to nothing.
+    pub fn give_back_changed(&self, missed: ChangedDevices) {
+        let mut changed = self.changed.lock();
+        changed.all |= missed.all;
+        changed.devices.extend(missed.devices);
+    }
+
     /// A device's standing; `None` where there is no such device.
     #[must_use]
     pub fn status(&self, device: DeviceId) -> Option<DeviceStatus> {

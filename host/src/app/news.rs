@@ -27,6 +27,16 @@ impl<T: Eq + Hash> News<T> {
         }
         told.insert(thing)
     }
+
+    /// Whether this has been told.
+    pub(super) fn is_told(&self, thing: &T) -> bool {
+        self.0.lock().contains(thing)
+    }
+
+    /// Takes back that this has been told: the next time it is news again.
+    pub(super) fn forget(&self, thing: &T) {
+        self.0.lock().remove(thing);
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +49,9 @@ mod tests {
         assert!(news.is_news((0, "a")));
         assert!(!news.is_news((0, "a")));
         assert!(news.is_news((0, "b")));
+        assert!(news.is_told(&(0, "b")) && !news.is_told(&(1, "a")));
+        news.forget(&(0, "b"));
+        assert!(!news.is_told(&(0, "b")) && news.is_news((0, "b")));
         assert!((1..=REMEMBERED).all(|number| news.is_news((number, "a"))));
         assert!(news.0.lock().len() <= REMEMBERED);
     }

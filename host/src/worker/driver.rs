@@ -18,6 +18,8 @@ const LEASE: &str = "driver";
 
 pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     let owner = app.context.ulid().to_string();
+    // Whom a pass was to look at that panicked, nobody knows any more.
+    app.fleet.mark_all_changed();
     while !stop.is_cancelled() {
         if leads(&app, &owner).await
             && let Err(error) = app.drive().await
