@@ -17,8 +17,9 @@ use crate::selector::Attributes;
 
 /// Devices that are kept of one plan; of a larger one, a sample.
 pub const MAX_KEPT_DEVICES: usize = 10_000;
-/// Bytes that are kept of one plan, as JSON.
-pub const MAX_KEPT_BYTES: usize = 16 << 20;
+/// Bytes that are kept of one plan, as JSON. They are written in one transaction, and over HTTP a database server takes
+/// no more than 4 MiB at once: a plan that does not fit could never begin.
+pub const MAX_KEPT_BYTES: usize = 3 << 20;
 /// Bytes of one part, unless a single device has more.
 const PART_BYTES: usize = 512 * 1024;
 /// Parts of one plan, at most: two that follow each other are more than one part together.

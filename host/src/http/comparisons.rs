@@ -135,8 +135,8 @@ impl ComparisonApi {
     /// tells which decisions would differ and how, for whom, and the fuel.
     ///
     /// A plan is asked for on the devices as they were when it was made, and compared device by device: a device differs
-    /// where it would be in another wave, or be left out or not. Of at most 10,000 devices all are kept, of more an even
-    /// sample. A device that the deployment's selector, or the policy's own, had not let be read at the time is not seen.
+    /// where it would be in another wave, or be left out or not. Of at most 10,000 devices (3 MiB) all are kept, of more an
+    /// even sample. A device that the deployment's selector, or the policy's own, had not let be read at the time is not seen.
     #[oai(path = "/policies/:name/replay", method = "post", operation_id = "replay_policy")]
     async fn replay_policy(
         &self,

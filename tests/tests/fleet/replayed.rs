@@ -97,7 +97,7 @@ fn a_plan_is_replayed_on_the_devices_as_they_were() {
         for device in &devices {
             commander.label(device.id(), "elsewhere").await;
         }
-        commander.client.post(&format!("/devices/{}/retire", lab[0].id())).json(json!({})).await.expect(200);
+        commander.client.post(&format!("/devices/{}/retire", lab[0].id())).await.expect(200);
 
         let of = |revision: u64| json!({"revision": revision, "deployment_id": deployment});
         let replay = commander.replayed(of(unchanged)).await;
