@@ -117,7 +117,7 @@ async fn the_oldest_decisions_go_where_there_are_too_many() {
 #[tokio::test]
 async fn a_period_is_read_of_one_policy_and_about_one_subject() {
     let store = memory().await;
-    let subject = |n: u64| if n % 2 == 0 { "ada" } else { "bea" };
+    let subject = |n: u64| if n.is_multiple_of(2) { "ada" } else { "bea" };
     let mut all: Vec<_> = (0..10).map(|n| decision(n, subject(n), DecisionOutcome::Allow)).collect();
     all[4].policy = "other".parse().unwrap();
     store.append_decisions(&all).await.unwrap();
