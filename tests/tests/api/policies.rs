@@ -234,7 +234,11 @@ fn a_revision_that_keeps_failing_gives_way_to_the_one_before() {
         })
         .await;
         assert_eq!(after["quarantined"], json!([bad]), "{after}");
-        admin.post("/deployments/preview").json(wanted).await.expect(200);
+        // It is written first and decides a moment later.
+        eventually("a plan", async || {
+            (admin.post("/deployments/preview").json(wanted.clone()).await.status == 200).then_some(())
+        })
+        .await;
         let told = admin.get("/audit").query("action", "policy:quarantine").await.expect(200);
         assert_eq!(told.items()[0]["detail"], json!({"failed": bad, "active": good}), "{told}");
     });
