@@ -160,7 +160,9 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
     println!("differing  {}", count("differing"));
     for change in breakdown["changes"].as_array().into_iter().flatten() {
         let (decided, candidate) = (text(&change["decided"]), text(&change["candidate"]));
-        println!("           {} that were {decided} would be {candidate}", change["count"]);
+        // The same word for another wave, or another extent.
+        let otherwise = if decided == candidate { " otherwise" } else { "" };
+        println!("           {} that were {decided} would be {candidate}{otherwise}", change["count"]);
     }
     for (what, name) in [("by whom", "subjects"), ("of what", "questions")] {
         for (at, count) in breakdown[name].as_array().into_iter().flatten().take(SHOWN).enumerate() {
