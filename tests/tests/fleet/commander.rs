@@ -14,6 +14,15 @@ pub(super) async fn server() -> TestServer {
     TestServer::start_with(|settings| settings.admission = kernex::config::AdmissionRule::Automatic).await
 }
 
+/// A server that also takes plugins that nobody has signed.
+pub(super) async fn open_server() -> TestServer {
+    TestServer::start_with(|settings| {
+        settings.admission = kernex::config::AdmissionRule::Automatic;
+        settings.plugins.allow_unsigned = true;
+    })
+    .await
+}
+
 /// An operator of one server.
 #[derive(Debug, Clone)]
 pub(super) struct Commander {

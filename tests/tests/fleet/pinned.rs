@@ -7,7 +7,7 @@ use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Answer, TestDevice, TestServer, eventually_within, run};
 use serde_json::{Value, json};
 
-use super::commander::{Commander, PATIENCE, count, quick_with, server};
+use super::commander::{Commander, PATIENCE, count, open_server, quick_with, server};
 use super::squad::{Simulated, puppets};
 
 /// Nobody proves a bundle for longer than it takes.
@@ -169,11 +169,7 @@ fn a_pin_outlives_the_process() {
 #[test]
 fn a_pinned_revision_that_keeps_failing_gives_way_to_the_active_one() {
     run(async {
-        let server = TestServer::start_with(|settings| {
-            settings.admission = AdmissionRule::Automatic;
-            settings.plugins.allow_unsigned = true;
-        })
-        .await;
+        let server = open_server().await;
         let commander = Commander::of(&server).await;
         commander.client.post("/plugins").bytes(MISBEHAVING).await.expect(201);
         let revision = async |decide: &str| {
@@ -203,11 +199,7 @@ fn a_pinned_revision_that_keeps_failing_gives_way_to_the_active_one() {
 #[test]
 fn a_deployment_whose_policy_is_gone_says_so_once_and_goes_on_when_it_is_back() {
     run(async {
-        let server = TestServer::start_with(|settings| {
-            settings.admission = AdmissionRule::Automatic;
-            settings.plugins.allow_unsigned = true;
-        })
-        .await;
+        let server = open_server().await;
         let commander = Commander::of(&server).await;
         commander.client.post("/plugins").bytes(MISBEHAVING).await.expect(201);
         let revision = async |decide: &str| {

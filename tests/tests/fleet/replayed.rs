@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kernex::config::AdmissionRule;
 use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Answer, TestServer, eventually, run};
 use serde_json::{Value, json};
 
-use super::commander::{Commander, quick_with, server};
+use super::commander::{Commander, open_server, quick_with, server};
 use super::squad::{Simulated, squad};
 
 /// Settings by which who stands in the lab goes first.
@@ -171,11 +170,7 @@ fn what_is_secret_is_not_kept_and_nobody_is_asked_without_it() {
 #[test]
 fn a_plan_that_would_be_refused_is_one_difference() {
     run(async {
-        let server = TestServer::start_with(|settings| {
-            settings.admission = AdmissionRule::Automatic;
-            settings.plugins.allow_unsigned = true;
-        })
-        .await;
+        let server = open_server().await;
         let commander = Commander::of(&server).await;
         let _devices = squad(&server, 2, json!({})).await;
         let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
