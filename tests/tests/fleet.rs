@@ -15,6 +15,7 @@ mod fleet {
     mod refusals;
     mod replayed;
     mod restart;
+    mod shadowed;
     mod soak;
     mod squad;
     mod watch;

@@ -7,7 +7,7 @@ use kernex_model::deployment::Deployment;
 use kernex_model::device::{Device, DeviceAttributes, DeviceStatus};
 use kernex_model::digest::Digest;
 use kernex_model::id::{AssignmentId, DeploymentId, DeviceId};
-use kernex_model::kept::{KeptPlan, Sample};
+use kernex_model::kept::Sample;
 use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan};
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_model::selector::Selector;
@@ -17,6 +17,7 @@ use kernex_store::{DeviceFilter, MAX_PAGE, Page};
 
 use super::columns::columns;
 use super::policies::ActivePolicy;
+use super::policies::replanning::MadePlan;
 use super::verdict::{Asked, Verdict, fault_reason, json};
 use super::{App, AppError};
 
@@ -36,8 +37,10 @@ pub struct Chosen {
     pub exclusions: Vec<ExclusionCount>,
     /// How the policy decided.
     pub decision: Decision,
-    /// The devices as they were read, where they are to be kept.
-    pub kept: Option<KeptPlan>,
+    /// Who decided.
+    pub policy: Arc<ActivePolicy>,
+    /// The plan with the devices as they were read, where they are kept.
+    pub made: Option<MadePlan>,
 }
 
 /// Whether the devices are kept that a plan is made of.
@@ -45,6 +48,8 @@ pub struct Chosen {
 pub enum Keep {
     /// They are, so that the plan can be made again.
     Devices,
+    /// Where a revision of the policy looks on, for it alone.
+    IfSomebodyLooksOn,
     /// They are not.
     Nothing,
 }
@@ -56,6 +61,10 @@ pub struct NotPlanned {
     pub reason: Reason,
     /// How the policy decided.
     pub decision: Box<Decision>,
+    /// Who decided.
+    pub policy: Arc<ActivePolicy>,
+    /// What it was asked.
+    pub(super) asked: Asked,
 }
 
 /// What a survey found out, and what it cost so far.
@@ -111,13 +120,18 @@ impl App {
         let mut asked = Asked::new(deployment.id, "plan", &question);
         match asked.spent(policy.survey(&question)) {
             Ok(Ok(plan)) => {
-                let sample = (keep == Keep::Devices).then(|| Sample::new(policy.revision.secret_facts.clone()));
+                let kept = match keep {
+                    Keep::Devices => true,
+                    Keep::IfSomebodyLooksOn => self.policies.looking_on_at(&policy.revision.name).is_some(),
+                    Keep::Nothing => false,
+                };
+                let sample = kept.then(|| Sample::new(policy.revision.secret_facts.clone()));
                 let survey = Survey { policy, question, plan, asked, sample };
                 self.classify(deployment, survey, among, canaries).await
             }
-            Ok(Err(reason)) => Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Deny, reason))),
+            Ok(Err(reason)) => Ok(Err(self.not_planned(policy, asked, DecisionOutcome::Deny, reason))),
             Err(fault) => {
-                Ok(Err(self.not_planned(&policy, &asked, DecisionOutcome::Fault, fault_reason("targeting", fault))))
+                Ok(Err(self.not_planned(policy, asked, DecisionOutcome::Fault, fault_reason("targeting", fault))))
             }
         }
     }
@@ -131,7 +145,7 @@ impl App {
     ) -> Result<Result<Chosen, NotPlanned>, AppError> {
         let candidates = match Selector::from_policy(survey.plan.candidates.clone()) {
             Ok(candidates) => candidates,
-            Err(error) => return Ok(Err(self.failed(&survey, error))),
+            Err(error) => return Ok(Err(self.failed(survey, error))),
         };
         let selector = deployment.selector.clone().and(&candidates);
         let mut classes: Vec<(u64, DeviceId, u16)> = Vec::new();
@@ -143,7 +157,7 @@ impl App {
             pending.extend(page.unwrap_or_default());
             if pending.len() >= BATCH || (last && !pending.is_empty()) {
                 if let Err(fault) = self.classify_batch(deployment, &mut survey, &pending, &mut classes) {
-                    return Ok(Err(self.failed(&survey, fault)));
+                    return Ok(Err(self.failed(survey, fault)));
                 }
                 pending.clear();
             }
@@ -176,24 +190,25 @@ impl App {
         Ok(())
     }
 
-    fn failed(&self, survey: &Survey, failure: impl std::fmt::Display) -> NotPlanned {
+    fn failed(&self, survey: Survey, failure: impl std::fmt::Display) -> NotPlanned {
         let reason = fault_reason("targeting", failure);
-        self.not_planned(&survey.policy, &survey.asked, DecisionOutcome::Fault, reason)
+        self.not_planned(survey.policy, survey.asked, DecisionOutcome::Fault, reason)
     }
 
     fn not_planned(
         &self,
-        policy: &ActivePolicy,
-        asked: &Asked,
+        policy: Arc<ActivePolicy>,
+        asked: Asked,
         outcome: DecisionOutcome,
         reason: Reason,
     ) -> NotPlanned {
         let verdict = Verdict { outcome, reason: reason.clone(), output: None };
-        NotPlanned { reason, decision: Box::new(self.decided(policy, asked, verdict)) }
+        let decision = Box::new(self.decided(&policy, &asked, verdict));
+        NotPlanned { reason, decision, policy, asked }
     }
 
     /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
-    fn arrange(&self, survey: Survey, mut classes: Vec<(u64, DeviceId, u16)>, mut canaries_left: u32) -> Chosen {
+    fn arrange(&self, mut survey: Survey, mut classes: Vec<(u64, DeviceId, u16)>, mut canaries_left: u32) -> Chosen {
         classes.sort_unstable();
         let names = &survey.plan.waves;
         let waves = u16::try_from(names.len()).unwrap_or(u16::MAX);
@@ -232,13 +247,16 @@ impl App {
         exclusions.retain(|exclusion| exclusion.count > 0);
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
         let mut output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
-        let kept = survey.sample.map(Sample::finish);
+        let kept = survey.sample.take().map(Sample::finish);
         if let Some(plan) = &kept {
             output["kept"] = json(&plan.kept);
         }
         let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
         let decision = self.decided(&survey.policy, &survey.asked, verdict);
-        Chosen { waves: names.iter().map(Wave::waiting).collect(), devices, exclusions, decision, kept }
+        let waves = names.iter().map(Wave::waiting).collect();
+        let Survey { policy, question, plan, .. } = survey;
+        let made = kept.map(|kept| MadePlan { question, plan, kept });
+        Chosen { waves, devices, exclusions, decision, policy, made }
     }
 
     /// What the policies may know of a deployment: its bundle, its kind and its settings.

@@ -3,15 +3,16 @@
 use kernex_model::action::Action;
 use kernex_model::comparison::{Breakdown, Comparison, Difference, ShadowRecord, Tally};
 use kernex_model::name::PolicyName;
-use kernex_model::record::{Decision, DecisionGate};
+use kernex_model::record::Decision;
 use kernex_model::time::Timestamp;
 use kernex_store::{CommitError, Listed, MAX_DIFFERENCES, MAX_PAGE, Page};
 use poem_openapi::Object;
 
+use super::planning::Chosen;
 use super::policies::ActivePolicy;
 use super::policies::again::{Recorded, Told};
-use super::policies::looking_on::{Seen, ShadowJob, Shown, ask};
-use super::policies::revisions::{CANNOT_LOOK_ON, Standing};
+use super::policies::looking_on::{Seen, ShadowJob, Shown, ShownPlan, ask};
+use super::policies::revisions::Standing;
 use super::verdict::Asked;
 use super::{App, AppError, Caller};
 
@@ -47,7 +48,8 @@ impl App {
     /// lack a part of the question.
     pub(super) fn show(&self, policy: &ActivePolicy, asked: &Asked, decision: &Decision) {
         let Some(candidate) = self.policies.looking_on_at(&decision.policy) else { return };
-        let Ok(recorded) = Recorded::read(decision.gate, &asked.question, &asked.input) else { return };
+        let kind = (decision.gate, decision.outcome);
+        let Ok(recorded) = Recorded::read(kind, &asked.question, &asked.input) else { return };
         self.shadows.show(&candidate, || Shown {
             recorded,
             facts: asked.facts_read.clone(),
@@ -55,6 +57,17 @@ impl App {
             secrets: policy.revision.secret_facts.as_slice().into(),
             at: decision.at,
             request_id: decision.request_id,
+        });
+    }
+
+    /// Shows those who look on a plan that was made, or who joined one, device by device.
+    pub(super) fn show_plan(&self, chosen: &mut Chosen) {
+        let Some(made) = chosen.made.take() else { return };
+        let Some(candidate) = self.policies.looking_on_at(&chosen.decision.policy) else { return };
+        self.shadows.show_plan(&candidate, || ShownPlan {
+            decision: chosen.decision.clone(),
+            made,
+            secrets: chosen.policy.revision.secret_facts.as_slice().into(),
         });
     }
 
@@ -92,8 +105,8 @@ impl App {
             let room = usize::try_from(room).unwrap_or(usize::MAX).min(seen.differences.len());
             record.comparison.add(&seen.comparison);
             record.updated_at = now;
-            match self.store.count_shadow(&record, was_known, &seen.differences[..room]).await {
-                Ok(()) => return Ok(()),
+            match self.store.count_shadow(&record, was_known).await {
+                Ok(()) => return Ok(self.store.keep_differences(&seen.differences[..room]).await?),
                 Err(CommitError::Conflict { .. } | CommitError::Exists { .. } | CommitError::Busy) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -105,7 +118,7 @@ impl App {
     /// one begins.
     ///
     /// # Errors
-    /// As [`App::activate_policy`]; invalid for a targeting policy, and for the revision that decides.
+    /// As [`App::activate_policy`]; invalid for the revision that decides.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn shadow_policy(
         &self,
@@ -118,9 +131,6 @@ impl App {
         let _change = self.policies.changing().await?;
         let mut head = self.expected_policy(name, expected).await?;
         if let Some(revision) = choice.revision {
-            if head.gate == DecisionGate::Targeting {
-                return Err(AppError::field("cannot-look-on", "/revision", CANNOT_LOOK_ON));
-            }
             if head.active == Some(revision) {
                 return Err(AppError::field("already-active", "/revision", "this revision decides already"));
             }

@@ -83,7 +83,8 @@ impl ComparisonApi {
     /// Let a revision look on
     ///
     /// It is asked what the active revision is asked, behind the calls, and only compared with it. What earlier ones
-    /// were seen to do is forgotten. Without `revision` none looks on any more. Of a targeting policy none can look on.
+    /// were seen to do is forgotten. Without `revision` none looks on any more. Of a targeting policy it is asked about
+    /// each device of a plan that is made, and of those that join one.
     #[oai(path = "/policies/:name/shadow", method = "post", operation_id = "shadow_policy")]
     async fn shadow_policy(
         &self,

@@ -17,6 +17,9 @@ use crate::walk::{Walk, pair};
 /// Differences that are kept of one revision; further ones are only counted.
 pub const MAX_DIFFERENCES: u64 = 10_000;
 
+/// Differences that are written in one transaction.
+const TOGETHER: usize = 1_000;
+
 /// A revision of a policy, as differences are grouped.
 fn group(policy: &PolicyName, revision: u64) -> String {
     format!("{policy}/{revision}")
@@ -74,26 +77,33 @@ impl Store {
         self.get(&(policy.clone(), candidate)).await
     }
 
-    /// Writes what was counted, on the record that was read, with differences that are new.
+    /// Writes what was counted, on the record that was read.
     ///
     /// # Errors
     /// Where the database fails, or somebody else counted meanwhile.
-    pub async fn count_shadow(
-        &self,
-        record: &ShadowRecord,
-        known: bool,
-        differences: &[Difference],
-    ) -> Result<(), CommitError> {
+    pub async fn count_shadow(&self, record: &ShadowRecord, known: bool) -> Result<(), CommitError> {
         let mut changes = Changes::unaudited();
         if known {
             changes.update(record);
         } else {
             changes.create(record);
         }
-        for difference in differences {
-            changes.put(difference);
-        }
         self.commit(changes).await
+    }
+
+    /// Keeps differences that were counted. Killed before that, they are counted all the same.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn keep_differences(&self, differences: &[Difference]) -> Result<(), CommitError> {
+        for together in differences.chunks(TOGETHER) {
+            let mut changes = Changes::unaudited();
+            for difference in together {
+                changes.put(difference);
+            }
+            self.commit(changes).await?;
+        }
+        Ok(())
     }
 
     /// Differences of a revision, newest first.

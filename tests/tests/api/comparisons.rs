@@ -94,7 +94,7 @@ fn what_cannot_look_on_is_refused() {
         let shadow = |policy: &str, revision: u64| {
             admin.post(&format!("/policies/{policy}/shadow")).json(json!({"revision": revision}))
         };
-        shadow("rings", 1).await.problem(400, "cannot-look-on");
+        shadow("rings", 1).await.problem(400, "already-active");
         shadow("rbac", 1).await.problem(400, "already-active");
         shadow("rbac", 9).await.problem(400, "unknown-revision");
         shadow("nobody", 1).await.problem(404, "not-found");

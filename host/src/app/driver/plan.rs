@@ -45,10 +45,11 @@ impl App {
             let mut work = Work::new(self.context.now(), [deployment.clone()]);
             work.deployment_mut(id);
             work.decided(chosen.decision.clone());
-            if let Some(plan) = chosen.kept.take() {
-                work.kept(chosen.decision.id, plan);
+            if let Some(made) = &chosen.made {
+                work.kept(chosen.decision.id, made.kept.clone());
             }
             self.finish(work, id, "plan").await?;
+            self.show_plan(&mut chosen);
         }
         let written = if first { Written::Nothing } else { Written::Some { decision: &chosen.decision } };
         self.assign(id, &chosen, written).await?;
@@ -61,13 +62,15 @@ impl App {
 
     async fn halt_unplanned(&self, mut draft: Deployment, not_planned: NotPlanned) -> Result<Progress, AppError> {
         let id = draft.id;
-        let by = format!("policy:{}", not_planned.decision.policy);
-        let reason = StateReason { code: not_planned.reason.code, message: not_planned.reason.message, by };
-        draft.halt(reason, self.context.now()).map_err(|_| AppError::Stale)?;
+        let NotPlanned { reason, decision, policy, asked } = not_planned;
+        let by = format!("policy:{}", decision.policy);
+        draft.halt(StateReason { code: reason.code, message: reason.message, by }, self.context.now()).map_err(|_| AppError::Stale)?;
         let mut work = Work::new(self.context.now(), [draft]);
         work.deployment_mut(id);
-        work.decided(*not_planned.decision);
-        self.finish(work, id, "halt").await
+        work.decided((*decision).clone());
+        let halted = self.finish(work, id, "halt").await?;
+        self.show(&policy, &asked, &decision);
+        Ok(halted)
     }
 
     /// Writes down the chosen devices that are not assigned yet, and the decision with the first of them, where
@@ -120,8 +123,12 @@ impl App {
             return Ok(Progress::Idle);
         }
         let among: Option<Vec<DeviceId>> = (!changed.all).then(|| changed.devices.iter().copied().collect());
-        match self.choose(deployment, among.as_deref(), 0, Keep::Nothing).await? {
-            Ok(chosen) => self.assign(deployment.id, &chosen, Written::Some { decision: &chosen.decision }).await,
+        match self.choose(deployment, among.as_deref(), 0, Keep::IfSomebodyLooksOn).await? {
+            Ok(mut chosen) => {
+                let joined = self.assign(deployment.id, &chosen, Written::Some { decision: &chosen.decision }).await?;
+                self.show_plan(&mut chosen);
+                Ok(joined)
+            }
             Err(not_planned) => self.halt_unplanned(deployment.clone(), not_planned).await,
         }
     }

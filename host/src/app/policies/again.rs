@@ -60,26 +60,28 @@ impl Recorded {
     /// # Errors
     /// [`Unrepeatable`].
     pub fn of(decision: &Decision) -> Result<Self, Unrepeatable> {
-        let read = match (decision.gate, decision.outcome) {
-            // A refusal is an answer to the survey: no device was asked about.
-            (DecisionGate::Targeting, DecisionOutcome::Deny) => TargetingDeployment::deserialize(&decision.input.0)
-                .map(Self::Survey)
-                .map_err(|error| Unrepeatable::Unreadable(error.to_string())),
-            (gate, _) => Self::read(gate, &decision.question, &decision.input.0),
-        };
-        match read {
+        match Self::read((decision.gate, decision.outcome), &decision.question, &decision.input.0) {
             Ok(_) if decision.redacted => Err(Unrepeatable::Redacted),
             read => read,
         }
     }
 
-    /// A question in the form that records have.
+    /// A question of that gate and with that outcome, in the form that records have.
     ///
     /// # Errors
     /// [`Unrepeatable`].
-    pub fn read(gate: DecisionGate, question: &str, input: &Value) -> Result<Self, Unrepeatable> {
+    pub fn read(
+        (gate, outcome): (DecisionGate, DecisionOutcome),
+        question: &str,
+        input: &Value,
+    ) -> Result<Self, Unrepeatable> {
         let unreadable = |error: String| Unrepeatable::Unreadable(error);
         match (gate, question) {
+            // A refusal is an answer to the survey: no device was asked about.
+            (DecisionGate::Targeting, _) if outcome == DecisionOutcome::Deny => {
+                let deployment = TargetingDeployment::deserialize(input);
+                Ok(Self::Survey(deployment.map_err(|error| unreadable(error.to_string()))?))
+            }
             (DecisionGate::Targeting, _) => Err(Unrepeatable::Plan),
             (DecisionGate::Authorization, _) => {
                 let request = AuthorizationRequest::deserialize(input);

@@ -3,21 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use kernex_model::comparison::{Comparison, Difference};
+use kernex_model::comparison::{Comparison, Difference, Finding};
 use kernex_model::id::{DifferenceId, RequestId};
 use kernex_model::policy::Fact;
 use kernex_model::record::Decision;
 use kernex_model::redaction::SecretFact;
 use kernex_model::time::Timestamp;
 use poem_openapi::types::Any;
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::ActivePolicy;
 use super::again::{Recorded, Told, Unrepeatable, facts_of};
+use super::replanning::{MadePlan, RecordedPlan, Replanned};
 use crate::app::Context;
 
 /// Questions that wait for a revision that looks on, at most; further ones are counted as missed.
 const WAITING: usize = 4_096;
+/// Plans among them, at most: each has up to 3 MiB of devices.
+const PLANS_WAITING: usize = 8;
+/// Differences of one plan that are kept, at most; further ones are counted.
+const KEPT_OF_A_PLAN: usize = 1_000;
 const WHOLE_PERCENT: u32 = 100;
 
 /// A revision that looks on.
@@ -54,7 +60,25 @@ impl LookingOn {
 #[derive(Debug)]
 pub struct ShadowJob {
     candidate: Arc<LookingOn>,
-    shown: Shown,
+    about: About,
+}
+
+#[derive(Debug)]
+enum About {
+    Question(Shown),
+    /// With its place among the plans that wait.
+    Plan(ShownPlan, OwnedSemaphorePermit),
+}
+
+/// A plan that was just made, for those who look on.
+#[derive(Debug, Clone)]
+pub struct ShownPlan {
+    /// The decision, as it is written down.
+    pub decision: Decision,
+    /// The question and the answer, with the devices.
+    pub made: MadePlan,
+    /// What those who decided keep secret.
+    pub secrets: Arc<[SecretFact]>,
 }
 
 /// What was decided, for those who look on: they are asked the whole question, whatever of it is written down.
@@ -94,7 +118,10 @@ impl Shown {
 
 /// The way to those who look on. Nobody waits at it.
 #[derive(Debug, Clone)]
-pub struct Shadows(mpsc::Sender<ShadowJob>);
+pub struct Shadows {
+    jobs: mpsc::Sender<ShadowJob>,
+    plans: Arc<Semaphore>,
+}
 
 /// The other end of it.
 pub type ShadowInbox = mpsc::Receiver<ShadowJob>;
@@ -102,8 +129,8 @@ pub type ShadowInbox = mpsc::Receiver<ShadowJob>;
 /// Both ends.
 #[must_use]
 pub fn shadows() -> (Shadows, ShadowInbox) {
-    let (sender, inbox) = mpsc::channel(WAITING);
-    (Shadows(sender), inbox)
+    let (jobs, inbox) = mpsc::channel(WAITING);
+    (Shadows { jobs, plans: Arc::new(Semaphore::new(PLANS_WAITING)) }, inbox)
 }
 
 impl Shadows {
@@ -112,11 +139,23 @@ impl Shadows {
         if !candidate.takes() {
             return;
         }
-        let Ok(place) = self.0.try_reserve() else {
+        let Ok(place) = self.jobs.try_reserve() else {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        place.send(ShadowJob { candidate: candidate.clone(), shown: shown() });
+        place.send(ShadowJob { candidate: candidate.clone(), about: About::Question(shown()) });
+    }
+
+    /// Shows a candidate a plan that was made.
+    pub fn show_plan(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> ShownPlan) {
+        if !candidate.takes() {
+            return;
+        }
+        let (Ok(room), Ok(place)) = (self.plans.clone().try_acquire_owned(), self.jobs.try_reserve()) else {
+            candidate.missed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        place.send(ShadowJob { candidate: candidate.clone(), about: About::Plan(shown(), room) });
     }
 }
 
@@ -135,7 +174,7 @@ pub struct Seen {
 #[must_use]
 pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
     let mut seen: Vec<Seen> = Vec::new();
-    for ShadowJob { candidate, shown } in jobs {
+    for ShadowJob { candidate, about } in jobs {
         let place = seen.iter().position(|known| Arc::ptr_eq(&known.candidate, &candidate)).unwrap_or_else(|| {
             let missed = candidate.missed.swap(0, Ordering::Relaxed);
             let comparison = Comparison { missed, ..Comparison::default() };
@@ -143,10 +182,37 @@ pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
             seen.len() - 1
         });
         let known = &mut seen[place];
-        let difference = compare(&candidate.policy, shown, &mut known.comparison, context);
-        known.differences.extend(difference);
+        match about {
+            About::Question(shown) => {
+                let difference = compare(&candidate.policy, shown, &mut known.comparison, context);
+                known.differences.extend(difference);
+            }
+            About::Plan(shown, room) => {
+                let differences = compare_plans(&candidate.policy, shown, &mut known.comparison, context);
+                known.differences.extend(differences);
+                drop(room);
+            }
+        }
     }
     seen
+}
+
+/// Asks a revision once more for a plan, and counts it device by device; gives the first that would have gone elsewhere.
+fn compare_plans(
+    candidate: &ActivePolicy,
+    shown: ShownPlan,
+    comparison: &mut Comparison,
+    context: &Context,
+) -> Vec<Difference> {
+    let again = RecordedPlan::made(&shown.decision, shown.made).and_then(|then| candidate.plan_again(&then, context));
+    let Ok(Replanned { comparison: counted, mut differences, .. }) = again else {
+        comparison.unrepeatable += 1;
+        return Vec::new();
+    };
+    comparison.add(&counted);
+    differences.truncate(KEPT_OF_A_PLAN);
+    differences.iter_mut().for_each(|difference| difference.redact(&shown.secrets));
+    differences
 }
 
 /// Asks a revision once more what was decided, and counts the answer; gives what would have been decided otherwise.
@@ -160,24 +226,41 @@ pub(in crate::app) fn compare(
     let again = candidate.again(&recorded, &facts);
     let differs = decided.differs(&again);
     comparison.count(&decided.finding, &again.finding, differs);
-    let revision = &candidate.revision;
     differs.then(|| {
+        let about = (recorded.subject().to_owned(), recorded.question());
+        let findings = (decided.finding, again.finding);
+        let mut difference = candidate.difference(about, findings, recorded.input(), (at, request_id), context);
+        // Either may keep more secret than the other.
+        difference.redact(&secrets);
+        difference
+    })
+}
+
+impl ActivePolicy {
+    /// What this revision says otherwise than was decided `at` a moment, for a request; without what it keeps secret.
+    pub(super) fn difference(
+        &self,
+        (subject, question): (String, &str),
+        (decided, candidate): (Finding, Finding),
+        input: Value,
+        (at, request_id): (Timestamp, Option<RequestId>),
+        context: &Context,
+    ) -> Difference {
+        let revision = &self.revision;
         let mut difference = Difference {
             id: DifferenceId(context.ulid()),
             at,
             policy: revision.name.clone(),
             revision: revision.revision,
             gate: revision.gate,
-            subject: recorded.subject().to_owned(),
-            question: recorded.question().to_owned(),
-            decided: decided.finding,
-            candidate: again.finding,
-            input: Any(recorded.input()),
+            subject,
+            question: question.to_owned(),
+            decided,
+            candidate,
+            input: Any(input),
             request_id,
         };
-        // Either may keep more secret than the other.
-        difference.redact(&secrets);
         difference.redact(&revision.secret_facts);
         difference
-    })
+    }
 }

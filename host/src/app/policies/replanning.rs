@@ -1,13 +1,12 @@
 //! Owns asking a policy once more for a plan: the question as it was recorded, on the devices as they were then.
 
 use kernex_model::comparison::{Comparison, Difference, Finding};
-use kernex_model::id::{DeploymentId, DifferenceId, RequestId};
-use kernex_model::kept::{Kept, KeptDevice};
+use kernex_model::id::{DeploymentId, RequestId};
+use kernex_model::kept::{Kept, KeptDevice, KeptPlan, devices_in};
 use kernex_model::policy::{Fault, Reason, TargetingDeployment, TargetingPlan};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
-use poem_openapi::types::Any;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -21,6 +20,20 @@ use crate::app::verdict::{fault_reason, json as to_json};
 
 /// The contract's name of the question about one device of a plan.
 const CLASSIFY: &str = "classify";
+/// Bytes of JSON that the devices have together which the differences of one plan show: a device that reports much must
+/// not fill the record of all.
+const MAX_SHOWN_BYTES: usize = 1 << 20;
+
+/// A plan as it was just made, with the devices that it was made of.
+#[derive(Debug, Clone)]
+pub struct MadePlan {
+    /// The question, with whatever in it is secret.
+    pub question: TargetingDeployment,
+    /// The answer to the survey.
+    pub plan: TargetingPlan,
+    /// The devices and their classes.
+    pub kept: KeptPlan,
+}
 
 /// A plan as it was made, with the devices that are kept of it.
 #[derive(Debug)]
@@ -75,6 +88,10 @@ impl Place {
     }
 }
 
+fn unreadable(error: impl std::fmt::Display) -> Unrepeatable {
+    Unrepeatable::Unreadable(error.to_string())
+}
+
 impl RecordedPlan {
     /// The plan behind a decision, with the devices that were kept.
     ///
@@ -87,19 +104,46 @@ impl RecordedPlan {
         if u64::try_from(devices.len()) != Ok(kept.devices) {
             return Err(Unrepeatable::Plan);
         }
-        let unreadable = |error: &dyn std::fmt::Display| Unrepeatable::Unreadable(error.to_string());
-        let question = TargetingDeployment::deserialize(&decision.input.0).map_err(|error| unreadable(&error))?;
+        let question = TargetingDeployment::deserialize(&decision.input.0).map_err(unreadable)?;
         let plan = decision.output.as_ref().map_or(&Value::Null, |output| &output.0["plan"]);
+        let plan = TargetingPlan::deserialize(plan).map_err(unreadable)?;
+        Self::new(decision, (question, plan), kept, devices)
+    }
+
+    /// A plan that was just made.
+    ///
+    /// # Errors
+    /// [`Unrepeatable`].
+    pub fn made(decision: &Decision, made: MadePlan) -> Result<Self, Unrepeatable> {
+        let MadePlan { question, plan, kept } = made;
+        let mut devices = Vec::new();
+        for part in kept.parts() {
+            devices.extend(devices_in(part).map_err(unreadable)?);
+        }
+        Self::new(decision, (question, plan), kept.kept, devices)
+    }
+
+    fn new(
+        decision: &Decision,
+        (question, plan): (TargetingDeployment, TargetingPlan),
+        kept: Kept,
+        devices: Vec<KeptDevice>,
+    ) -> Result<Self, Unrepeatable> {
         Ok(Self {
-            deployment: question.id.parse::<DeploymentId>().map_err(|error| unreadable(&error))?,
+            deployment: question.id.parse::<DeploymentId>().map_err(unreadable)?,
             question,
-            plan: TargetingPlan::deserialize(plan).map_err(|error| unreadable(&error))?,
+            plan,
             kept,
             devices,
             decided: Told::of(decision).finding,
             at: decision.at,
             request_id: decision.request_id,
         })
+    }
+
+    /// When it was asked, and by which request.
+    fn asked(&self) -> (Timestamp, Option<RequestId>) {
+        (self.at, self.request_id)
     }
 
     /// The devices as they were asked about: of a sample, and where others are asked about now, the cuts lie elsewhere.
@@ -122,10 +166,17 @@ impl RecordedPlan {
         columns.chain(candidates).any(|key| self.kept.left_out.contains(key))
     }
 
-    /// What is asked about a device, for people.
-    fn about(&self, device: &KeptDevice) -> Value {
+    /// What is asked about a device, for people; null where there is no room left for it.
+    fn shown(&self, device: &KeptDevice, room: &mut usize) -> Value {
         let resource = json!({ "kind": "device", "id": device.id, "facts": device.to_facts() });
-        json!({ "deployment": self.question.id, "resource": resource })
+        let about = json!({ "deployment": self.question.id, "resource": resource });
+        match room.checked_sub(about.to_string().len()) {
+            Some(left) => {
+                *room = left;
+                about
+            }
+            None => Value::Null,
+        }
     }
 }
 
@@ -198,17 +249,17 @@ impl ActivePolicy {
     ) -> Replanned {
         let kept = &then.kept;
         let mut comparison = Comparison { not_kept: kept.read.saturating_sub(kept.devices), ..Comparison::default() };
-        let (mut differences, mut chosen) = (Vec::new(), 0_usize);
+        let (mut differences, mut chosen, mut room) = (Vec::new(), 0_usize, MAX_SHOWN_BYTES);
         for (device, class) in then.devices.iter().zip(classes) {
             let (decided, candidate) = (Place::of(&then.plan, Some(device.class)), Place::of(plan, *class));
             comparison.asked += 1;
             chosen += usize::from(candidate.wave.is_some());
             if decided.wave != candidate.wave {
                 comparison.differing += 1;
-                // Nobody is shown more of them.
-                let input = if differences.len() < MAX_SHOWN { then.about(device) } else { Value::Null };
+                let input = if differences.len() < MAX_SHOWN { then.shown(device, &mut room) } else { Value::Null };
                 let about = (device.id.to_string(), CLASSIFY);
-                differences.push(self.other(then, about, (decided.finding, candidate.finding), input, context));
+                let findings = (decided.finding, candidate.finding);
+                differences.push(self.difference(about, findings, input, then.asked(), context));
             }
         }
         let devices = if kept.is_whole() { String::new() } else { format!("of {} kept ", kept.devices) };
@@ -236,33 +287,7 @@ impl ActivePolicy {
         comparison.count(&then.decided, &finding, true);
         let findings = (then.decided.clone(), finding.clone());
         let about = (then.question.id.clone(), "plan");
-        let difference = self.other(then, about, findings, to_json(&then.question), context);
+        let difference = self.difference(about, findings, to_json(&then.question), then.asked(), context);
         Replanned { comparison, differences: vec![difference], finding }
-    }
-
-    fn other(
-        &self,
-        then: &RecordedPlan,
-        (subject, question): (String, &str),
-        (decided, candidate): (Finding, Finding),
-        input: Value,
-        context: &Context,
-    ) -> Difference {
-        let revision = &self.revision;
-        let mut difference = Difference {
-            id: DifferenceId(context.ulid()),
-            at: then.at,
-            policy: revision.name.clone(),
-            revision: revision.revision,
-            gate: revision.gate,
-            subject,
-            question: question.to_owned(),
-            decided,
-            candidate,
-            input: Any(input),
-            request_id: then.request_id,
-        };
-        difference.redact(&revision.secret_facts);
-        difference
     }
 }

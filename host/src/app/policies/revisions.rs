@@ -14,10 +14,6 @@ use super::lifecycle::refuse;
 use super::settings::check_settings;
 use crate::app::{App, AppError, Caller};
 
-/// Why a targeting policy is not compared on live traffic.
-pub(in crate::app) const CANNOT_LOOK_ON: &str = "a targeting policy cannot look on: what it is asked is the whole fleet; replay the plans that were made, or use \
-     `preview_deployment` with its name";
-
 /// A revision that somebody wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRevision {
@@ -123,9 +119,6 @@ impl App {
         }
         if head.is_none() && self.store.policies().await?.len() >= MAX_POLICIES {
             return Err(AppError::conflict("too-many-policies", format!("there are {MAX_POLICIES} policies already")));
-        }
-        if new.shadow && new.gate == DecisionGate::Targeting {
-            return Err(AppError::field("cannot-look-on", "/mode", CANNOT_LOOK_ON));
         }
         refuse(check_settings(&plugin.settings_schema.0, &new.settings))?;
         let revision = self.revision(caller, name, &plugin.name, new.clone()).await?;
