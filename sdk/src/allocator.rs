@@ -7,6 +7,9 @@ use core::cell::UnsafeCell;
 
 /// WebAssembly's page size, in bytes.
 const PAGE_BYTES: usize = 65_536;
+/// What a configured plugin has free, in bytes: enough for most decisions. The host starts each of them from the
+/// configured memory, and one that had to grow it would cost about twice as much.
+const ROOM_BYTES: usize = 32 << 10;
 
 unsafe extern "C" {
     /// Where static data ends; its address, not its content, is meaningful. Defined by the linker.
@@ -25,6 +28,14 @@ struct Bump {
 
 // SAFETY: wasm32-unknown-unknown without the `atomics` feature has one thread.
 unsafe impl Sync for Bump {}
+
+/// Makes room for decisions, once the plugin is configured. Where the host refuses it, decisions ask for it themselves.
+pub(crate) fn leave_room() {
+    // SAFETY: one thread, and no borrow of the cells outlives this call.
+    unsafe {
+        let _ = ALLOCATOR.reach(*ALLOCATOR.next.get() + ROOM_BYTES);
+    }
+}
 
 impl Bump {
     /// Makes memory reach to `needed`; false when the host refuses.

@@ -64,7 +64,10 @@ impl<E: Export> lifecycle_world::Guest for Adapter<E> {
 
     fn configure(settings: String) -> Result<(), Vec<Diagnostic>> {
         let plugin = E::Plugin::from_json(&settings).map_err(within_limits)?;
-        E::slot().set(plugin).map_err(|_| vec![Diagnostic::new("", "a plugin is configured only once")])
+        E::slot().set(plugin).map_err(|_| vec![Diagnostic::new("", "a plugin is configured only once")])?;
+        #[cfg(target_arch = "wasm32")]
+        crate::allocator::leave_room();
+        Ok(())
     }
 }
 

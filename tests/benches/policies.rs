@@ -1,5 +1,6 @@
 //! Many policies: how much a batch saves, whether two threads decide more than one, what fifty policies weigh and how
-//! much longer a start takes with them, and how fast recorded decisions are replayed.
+//! much longer a start takes with them, what a call costs while another revision looks on, and how fast recorded decisions
+//! are replayed.
 //!
 //! `cargo bench --profile dev --bench policies -- [recorded decisions]`
 
@@ -12,7 +13,7 @@ use kernex_model::id::{DecisionId, Ulid};
 use kernex_model::policy::{AuthorizationRequest, Fact, Gate, PolicyPrincipal, PrincipalKind, Resource};
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use kernex_store::{Store, StoreOptions};
-use kernex_tests::harness::{ProcessOptions, ServerProcess, eventually_within, run};
+use kernex_tests::harness::{Client, ProcessOptions, ServerProcess, eventually_within, run};
 use poem_openapi::types::Any;
 use serde_json::json;
 
@@ -30,6 +31,8 @@ const QUESTIONS: usize = 4_000;
 const POLICIES: u64 = 50;
 /// Recorded decisions, where nothing else is asked for.
 const RECORDED: u64 = 100_000;
+/// Calls of one round while nobody looks on, or one does.
+const CALLS: usize = 500;
 /// Decisions written in one transaction.
 const CHUNK: u64 = 1_000;
 /// 2026-11-21T15:00:00Z, in milliseconds since the Unix epoch.
@@ -140,6 +143,43 @@ async fn warm_start(server: &mut ServerProcess) -> (f64, u64) {
     (began.elapsed().as_secs_f64(), server.resident_kib() / 1_024)
 }
 
+async fn look_on(admin: &Client, revision: Option<u64>) {
+    admin.post("/policies/rbac/shadow").json(json!({ "revision": revision })).await.expect(200);
+}
+
+/// How long a call takes that is asked about, one after the other.
+async fn calls(admin: &Client) -> f64 {
+    let mut took = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let began = Instant::now();
+        admin.get("/devices").query("limit", 1).await.expect(200);
+        took.push(began.elapsed().as_secs_f64());
+    }
+    median(took)
+}
+
+async fn looking_on() {
+    let server = ServerProcess::start(ProcessOptions::new()).await;
+    let admin = server.admin().await;
+    let settings = server.settings_of("rbac").await;
+    let revision = server.revision("rbac", "rbac", "authorization", settings).await;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        look_on(&admin, None).await;
+        let alone = calls(&admin).await;
+        look_on(&admin, Some(revision)).await;
+        rounds.push((alone, calls(&admin).await));
+    }
+    let ratio = median(rounds.iter().map(|(alone, seen)| seen / alone).collect());
+    let alone = median(rounds.iter().map(|(alone, _)| *alone).collect());
+    eventually_within(PATIENCE, "it was asked", async || {
+        let shadow = admin.get("/policies/rbac/shadow").await.expect(200);
+        (shadow["comparison"]["asked"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    println!("a call that another revision looks on at takes {ratio:.2} of one alone, which takes {:.0} µs", alone * 1e6);
+}
+
 fn decision(number: u64, plugin: Digest, settings: Digest) -> Decision {
     let request = request(usize::try_from(number % 1_000).expect("a small number"));
     Decision {
@@ -208,6 +248,7 @@ fn main() {
     threads(&policy);
     run(async move {
         fifty().await;
+        looking_on().await;
         replay(recorded).await;
     });
 }
