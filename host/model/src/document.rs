@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 
 /// Activations that a policy remembers, for going back.
 pub const MAX_HISTORY: usize = 50;
+/// Revisions in quarantine that a policy remembers: more than it can fall back to.
+const MAX_QUARANTINED: usize = 2 * MAX_HISTORY;
 
 /// Which actions an authorization policy is asked about: `noun:verb`, `noun:*`, or `*` for every action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +125,8 @@ pub struct Policy {
     pub shadow_percent: u8,
     /// Revisions that decided before, the latest first, at most 50.
     pub history: Vec<u64>,
-    /// Revisions that failed too often: they do not decide again until somebody activates them.
+    /// Revisions that failed too often, the latest last, at most 100: they do not decide again until somebody activates
+    /// them.
     pub quarantined: Vec<u64>,
     /// Counted with every change of this record, from 1.
     pub revision: u64,
@@ -184,7 +187,7 @@ impl Policy {
     pub fn quarantine(&mut self, now: Timestamp) -> Option<u64> {
         let failed = self.active?;
         let good = self.last_good()?;
-        self.quarantined.push(failed);
+        self.take_out(failed);
         self.activate(good, now);
         Some(good)
     }
@@ -195,9 +198,15 @@ impl Policy {
         if self.active == Some(revision) || self.quarantined.contains(&revision) {
             return false;
         }
-        self.quarantined.push(revision);
+        self.take_out(revision);
         self.updated_at = now;
         true
+    }
+
+    fn take_out(&mut self, failed: u64) {
+        self.quarantined.push(failed);
+        let surplus = self.quarantined.len().saturating_sub(MAX_QUARANTINED);
+        self.quarantined.drain(..surplus);
     }
 }
 
@@ -247,6 +256,10 @@ mod tests {
         assert!(!policy.quarantine_inactive(1, Timestamp::from_millis(4)));
         assert_eq!((policy.active, policy.quarantined.as_slice()), (Some(2), [1].as_slice()));
         assert_eq!(policy.updated_at, Timestamp::from_millis(3));
+        for pinned in 3..=200 {
+            assert!(policy.quarantine_inactive(pinned, Timestamp::from_millis(5)));
+        }
+        assert_eq!((policy.quarantined.len(), policy.quarantined.last()), (100, Some(&200)), "the latest are remembered");
         assert_eq!(policy.last_good(), None);
     }
 

@@ -3,6 +3,7 @@
 use kernex_engine::Engine;
 use kernex_model::document::PolicyRevision;
 use kernex_model::record::DecisionGate;
+use kernex_model::redaction::{MAX_SECRET_FACTS, SecretFact};
 use kernex_store::{Changes, Store};
 
 use super::{Policies, PolicyError, bundled, lifecycle};
@@ -29,7 +30,8 @@ impl Policies {
         let bundled_one = bundled_one.ok_or(PolicyError::Missing(DecisionGate::Authorization))?;
         let head = store.policy(&bundled_one.name).await?;
         let newest = store.newest_policy_revision(&bundled_one.name).await?;
-        let revision = PolicyRevision { revision: newest + 1, ..bundled_one };
+        let secret_facts = secrets(store).await?;
+        let revision = PolicyRevision { revision: newest + 1, secret_facts, ..bundled_one };
         let restored = bundled::activate(engine, store, context, head, revision).await?;
         for mut other in store.policies().await? {
             if other.gate == DecisionGate::Authorization && other.name != restored.name && other.active.is_some() {
@@ -41,4 +43,18 @@ impl Policies {
         }
         Ok(restored)
     }
+}
+
+/// What those who decided up to now keep secret: a way back in is no reason to write it down from here on.
+async fn secrets(store: &Store) -> Result<Vec<SecretFact>, PolicyError> {
+    let mut secrets: Vec<SecretFact> = Vec::new();
+    for head in store.policies().await? {
+        let Some(active) = head.active.filter(|_| head.gate == DecisionGate::Authorization) else { continue };
+        let revision = store.policy_revision(&head.name, active).await?;
+        secrets.extend(revision.map(|revision| revision.secret_facts).unwrap_or_default());
+    }
+    secrets.sort_unstable();
+    secrets.dedup();
+    secrets.truncate(MAX_SECRET_FACTS);
+    Ok(secrets)
 }
