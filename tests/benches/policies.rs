@@ -177,7 +177,10 @@ async fn looking_on() {
         (shadow["comparison"]["asked"].as_u64() > Some(0)).then_some(())
     })
     .await;
-    println!("a call that another revision looks on at takes {ratio:.2} of one alone, which takes {:.0} µs", alone * 1e6);
+    println!(
+        "a call that another revision looks on at takes {ratio:.2} of one alone, which takes {:.0} µs",
+        alone * 1e6
+    );
 }
 
 fn decision(number: u64, plugin: Digest, settings: Digest) -> Decision {

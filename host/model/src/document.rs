@@ -259,7 +259,11 @@ mod tests {
         for pinned in 3..=200 {
             assert!(policy.quarantine_inactive(pinned, Timestamp::from_millis(5)));
         }
-        assert_eq!((policy.quarantined.len(), policy.quarantined.last()), (100, Some(&200)), "the latest are remembered");
+        assert_eq!(
+            (policy.quarantined.len(), policy.quarantined.last()),
+            (100, Some(&200)),
+            "the latest are remembered"
+        );
         assert_eq!(policy.last_good(), None);
     }
 

@@ -123,3 +123,36 @@ fn secrets_are_neither_printed_nor_readable_by_others() {
         assert_eq!(mode & 0o077, 0, "{mode:o}");
     });
 }
+
+/// The way back in for whoever is locked out: on the machine itself, with the server stopped.
+#[test]
+fn a_restored_authorization_policy_decides_alone_and_keeps_what_was_secret() {
+    run(async {
+        let mut server = ServerProcess::start(ProcessOptions::new()).await;
+        let admin = server.admin().await;
+        let settings = server.settings_of("rbac").await;
+        let body = json!({
+            "plugin": server.plugin("rbac").await, "gate": "authorization", "settings": settings,
+            "secret_facts": ["context.address"],
+        });
+        let secretive = admin.put("/policies/rbac").json(body).await.expect(201);
+        let secretive = secretive["revision"].as_u64().expect("a number");
+        server.activate("rbac", secretive).await;
+        let narrow = json!({"narrowed_roles": ["viewer"]});
+        let sites = server.revision("by-site", "sites", "authorization", narrow).await;
+        server.activate("by-site", sites).await;
+
+        server.terminate().await;
+        let restored = server.command(&["policy", "restore"]).output().await.expect("the program runs");
+        let said = String::from_utf8_lossy(&restored.stdout).into_owned();
+        assert_eq!(said, format!("rbac revision {} is active\n", secretive + 1));
+        server.resume().await;
+        let rbac = admin.get("/policies/rbac").await.expect(200);
+        assert_eq!(rbac["active"]["revision"], secretive + 1, "{rbac}");
+        assert_eq!(rbac["active"]["secret_facts"], json!(["context.address"]), "{rbac}");
+        let retired = admin.get("/policies/by-site").await.expect(200);
+        assert_eq!(retired["active"], serde_json::Value::Null, "{retired}");
+        // What was there before can be had again.
+        server.activate("by-site", sites).await;
+    });
+}

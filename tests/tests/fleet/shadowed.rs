@@ -54,7 +54,8 @@ fn a_targeting_revision_looks_on_at_plans_and_at_those_who_join() {
 
         let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
         let deployment = commander.deploy(&bundle, "*", quick_with(json!({"soak_s": 0, "canary": 0}))).await;
-        let shadow = seen(&commander, "the plan was seen", |shadow| shadow["comparison"]["asked"].as_u64() >= Some(5)).await;
+        let shadow =
+            seen(&commander, "the plan was seen", |shadow| shadow["comparison"]["asked"].as_u64() >= Some(5)).await;
         assert_eq!(subjects(&shadow), ids(&kiosks), "{shadow}");
         for nothing in ["faults", "unrepeatable", "not_kept", "missed"] {
             assert_eq!(shadow["comparison"][nothing], 0, "{nothing}: {shadow}");

@@ -64,7 +64,9 @@ impl App {
         let id = draft.id;
         let NotPlanned { reason, decision, policy, asked } = not_planned;
         let by = format!("policy:{}", decision.policy);
-        draft.halt(StateReason { code: reason.code, message: reason.message, by }, self.context.now()).map_err(|_| AppError::Stale)?;
+        draft
+            .halt(StateReason { code: reason.code, message: reason.message, by }, self.context.now())
+            .map_err(|_| AppError::Stale)?;
         let mut work = Work::new(self.context.now(), [draft]);
         work.deployment_mut(id);
         work.decided((*decision).clone());
