@@ -64,7 +64,7 @@ pub struct NotPlanned {
     /// Who decided.
     pub policy: Arc<ActivePolicy>,
     /// What it was asked.
-    pub(super) asked: Asked,
+    pub(super) asked: Box<Asked>,
 }
 
 /// What a survey found out, and what it cost so far.
@@ -73,6 +73,7 @@ struct Survey {
     question: TargetingDeployment,
     plan: TargetingPlan,
     asked: Asked,
+    keep: Keep,
     sample: Option<Sample>,
 }
 
@@ -126,7 +127,7 @@ impl App {
                     Keep::Nothing => false,
                 };
                 let sample = kept.then(|| Sample::new(policy.revision.secret_facts.clone()));
-                let survey = Survey { policy, question, plan, asked, sample };
+                let survey = Survey { policy, question, plan, asked, keep, sample };
                 self.classify(deployment, survey, among, canaries).await
             }
             Ok(Err(reason)) => Ok(Err(self.not_planned(policy, asked, DecisionOutcome::Deny, reason))),
@@ -204,7 +205,7 @@ impl App {
     ) -> NotPlanned {
         let verdict = Verdict { outcome, reason: reason.clone(), output: None };
         let decision = Box::new(self.decided(&policy, &asked, verdict));
-        NotPlanned { reason, decision, policy, asked }
+        NotPlanned { reason, decision, policy, asked: Box::new(asked) }
     }
 
     /// Applies what the policy leaves to the host: the size of the canary, and the order by hash.
@@ -248,7 +249,7 @@ impl App {
         let reason = Reason::new("planned", format!("{} devices in {} waves", devices.len(), names.len()));
         let mut output = serde_json::json!({ "plan": survey.plan, "chosen": devices.len(), "exclusions": exclusions });
         let kept = survey.sample.take().map(Sample::finish);
-        if let Some(plan) = &kept {
+        if let Some(plan) = kept.as_ref().filter(|_| survey.keep == Keep::Devices) {
             output["kept"] = json(&plan.kept);
         }
         let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
