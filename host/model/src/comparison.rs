@@ -42,7 +42,8 @@ pub struct Difference {
     pub gate: DecisionGate,
     /// Who or what it was about: a principal's, deployment's or device's identifier.
     pub subject: String,
-    /// What was asked: an action (`noun:verb`), `judge`, `permit`, `plan`, or `classify` of one device of a plan.
+    /// What was asked: an action (`noun:verb`), which devices of an action somebody sees (`scope noun:verb`), `judge`,
+    /// `permit`, `plan`, or `classify` of one device of a plan.
     pub question: String,
     /// What was decided.
     pub decided: Finding,

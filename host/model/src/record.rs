@@ -43,9 +43,9 @@ pub struct AuditRecord {
 #[serde(rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]
 pub enum DecisionOutcome {
-    /// The authorization policy allowed it, or the rollback policy permitted it.
+    /// The authorization policy allowed it or shows something, or the rollback policy permitted it.
     Allow,
-    /// The authorization policy denied it, or the rollback or targeting policy refused it.
+    /// The authorization policy denied it or shows nothing, or the rollback or targeting policy refused it.
     Deny,
     /// The targeting policy chose devices.
     Planned,
@@ -128,7 +128,8 @@ pub struct Decision {
     pub settings_digest: Digest,
     /// What it was about: a principal's, deployment's or device's identifier.
     pub subject: String,
-    /// What was asked for: an action (`noun:verb`), `plan`, `judge` or `permit`.
+    /// What was asked for: an action (`noun:verb`), which devices of an action the caller may see (`scope noun:verb`),
+    /// `plan`, `judge` or `permit`.
     pub question: String,
     /// How it came out.
     pub outcome: DecisionOutcome,

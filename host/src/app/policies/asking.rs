@@ -8,8 +8,8 @@ use kernex_model::action::Action;
 use kernex_model::document::PolicyRevision;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::{
-    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Permission, PolicyPrincipal, Reason, RollbackOutcome,
-    RollbackRequest, TargetingDeployment, TargetingPlan, Visible, Window,
+    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Permission, Reason, RollbackOutcome, RollbackRequest,
+    ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
 };
 use tokio::sync::mpsc;
 
@@ -61,8 +61,8 @@ impl ActivePolicy {
     }
 
     /// Asks the authorization gate what a list shows.
-    pub fn scope(&self, principal: &PolicyPrincipal, action: &str, kind: &str) -> Run<Visible> {
-        self.noted(self.engine.scope(principal, action, kind, &[]))
+    pub fn scope(&self, request: &ScopeRequest) -> Run<Visible> {
+        self.noted(self.engine.scope(&request.principal, &request.action, &request.resource_kind, &[]))
     }
 
     /// Asks the targeting gate how to classify.
