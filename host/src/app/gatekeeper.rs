@@ -246,6 +246,13 @@ impl Grant {
         self
     }
 
+    /// Both: what the caller does needs the leave to do another thing, too.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.asked.extend(other.asked);
+        self
+    }
+
     /// The decisions that granted it; none for the host itself.
     #[must_use]
     pub fn decisions(&self) -> Vec<Decision> {

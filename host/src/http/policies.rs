@@ -41,7 +41,8 @@ enum PolicyMode {
     /// Nothing, until it is activated.
     #[default]
     Enforce,
-    /// It looks on: it is asked beside the one that decides, and only compared with it.
+    /// It looks on: it is asked beside the one that decides, all that one is asked, and only compared with it. Whoever
+    /// writes it has to be allowed to activate revisions, too.
     Shadow,
 }
 

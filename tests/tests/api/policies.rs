@@ -107,33 +107,18 @@ fn what_does_not_fit_is_pointed_at() {
 }
 
 #[test]
-fn two_who_change_a_policy_at_once_do_not_undo_each_other() {
+fn whoever_has_seen_another_state_changes_nothing() {
     run(async {
         let server = TestServer::start().await;
         let admin = server.admin().await;
         let settings = server.settings_of("rbac").await;
-        let revision = server.revision("rbac", "rbac", "authorization", settings.clone()).await;
+        let revision = server.revision("rbac", "rbac", "authorization", settings).await;
         let seen = admin.get("/policies/rbac").await.expect(200).header("etag").expect("an ETag").to_owned();
         let activate = |etag: &str, revision: u64| {
             admin.post("/policies/rbac/activate").header("if-match", etag).json(json!({"revision": revision}))
         };
         activate(&seen, revision).await.expect(200);
         activate(&seen, 1).await.problem(412, "stale");
-        // Without having looked: one of them is first, and the others are told.
-        let body = json!({"plugin": server.plugin("rbac").await, "gate": "authorization", "settings": settings});
-        let puts = (0..8).map(|_| tokio::spawn(admin.put("/policies/rbac").json(body.clone()).into_future()));
-        let mut numbers = Vec::new();
-        for put in puts.collect::<Vec<_>>() {
-            let answer = put.await.expect("no panic");
-            if answer.status == 201 {
-                numbers.push(answer["revision"].as_u64().expect("a number"));
-            } else {
-                answer.problem(409, "changed-meanwhile");
-            }
-        }
-        numbers.sort_unstable();
-        let count = u64::try_from(numbers.len()).expect("a few");
-        assert!(count > 0 && numbers.iter().copied().eq(3..3 + count), "{numbers:?}");
     });
 }
 
