@@ -271,12 +271,13 @@ impl Grant {
             action: self.action,
             resource_kind: self.resource_kind.to_owned(),
             resource_id: self.resource_id.clone(),
-            decision_id: decisions.first().map(|decision| decision.id),
+            decision_id: None,
+            decision_ids: Vec::new(),
             request_id: self.caller.request_id,
             address: self.caller.address.map(|address| address.to_string()),
             detail: detail.map(Any),
         };
-        (audit, decisions)
+        (audit.by(&decisions), decisions)
     }
 
     /// The beginning of the change that was granted, with its record.

@@ -54,6 +54,12 @@ impl ActivePolicy {
         self.revision.actions.iter().any(|pattern| pattern.covers(action))
     }
 
+    /// How often in a row it has failed, by its own fault.
+    #[must_use]
+    pub fn faults_in_a_row(&self) -> u32 {
+        self.faults_in_a_row.load(Ordering::Relaxed)
+    }
+
     /// Asks the authorization gate one question.
     pub fn check(&self, request: &AuthorizationRequest) -> Run<Vec<AuthorizationDecision>> {
         let _span = tracing::debug_span!("policy.check", policy = &*self.label).entered();

@@ -29,6 +29,7 @@ pub(super) fn by_the_host(context: &Context, policy: &PolicyName, why: &str) -> 
         resource_kind: "policy".to_owned(),
         resource_id: Some(policy.to_string()),
         decision_id: None,
+        decision_ids: Vec::new(),
         request_id: None,
         address: None,
         detail: Some(Any(serde_json::json!({ "reason": why }))),
@@ -112,8 +113,8 @@ impl App {
     /// Waits until nobody else of this host changes a policy; gives the policy as it is then, where there is one.
     ///
     /// # Errors
-    /// Whoever says what they have seen (`expected`) is told where it is that no more; whoever does not has seen at best
-    /// what was there when the call came, and is told where somebody changed it since.
+    /// Whoever says what they have seen (`expected`) is told where it is that no more. Whoever does not can at best have
+    /// seen what was there when the call came, and is told where somebody changed it since.
     pub(in crate::app) async fn turn(
         &self,
         name: &PolicyName,

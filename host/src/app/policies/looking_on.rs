@@ -33,8 +33,8 @@ pub struct LookingOn {
     pub policy: ActivePolicy,
     percent: u8,
     turn: AtomicU32,
-    /// What lists show has turns of its own: it is asked right behind the question whether somebody may list, so that of
-    /// both together half would be always the same one.
+    /// What lists show has turns of its own: it is asked right behind the question whether somebody may list them, so
+    /// that half of both together would always be the same one.
     scope_turn: AtomicU32,
     missed: AtomicU64,
 }

@@ -40,6 +40,8 @@ pub struct Standing {
     pub policy: Policy,
     /// The revision that decides.
     pub active: Option<PolicyRevision>,
+    /// How often in a row it has failed on this host, by its own fault.
+    pub faults_in_a_row: u32,
 }
 
 impl App {
@@ -89,7 +91,8 @@ impl App {
             Some(revision) => self.store.policy_revision(&policy.name, revision).await?,
             None => None,
         };
-        Ok(Standing { policy, active })
+        let faults_in_a_row = policy.active.map_or(0, |active| self.policies.faults_in_a_row(&policy.name, active));
+        Ok(Standing { policy, active, faults_in_a_row })
     }
 
     /// Writes a new revision of a policy, or the first of a new one. It decides nothing before it is activated. Its
