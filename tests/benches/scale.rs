@@ -46,6 +46,7 @@ fn record(number: u64) -> AuditRecord {
         resource_kind: "device".to_owned(),
         resource_id: None,
         decision_id: None,
+        decision_ids: Vec::new(),
         request_id: None,
         address: None,
         detail: None,

@@ -33,6 +33,7 @@ mod api {
     mod process;
     mod redaction;
     mod refresh;
+    mod rivals;
     mod scope;
     mod setup;
     mod telemetry;

@@ -42,7 +42,8 @@ pub struct Difference {
     pub gate: DecisionGate,
     /// Who or what it was about: a principal's, deployment's or device's identifier.
     pub subject: String,
-    /// What was asked: an action (`noun:verb`), `judge`, `permit`, `plan`, or `classify` of one device of a plan.
+    /// What was asked: an action (`noun:verb`), which devices of an action somebody sees (`scope noun:verb`), `judge`,
+    /// `permit`, `plan`, or `classify` of one device of a plan.
     pub question: String,
     /// What was decided.
     pub decided: Finding,
@@ -52,6 +53,20 @@ pub struct Difference {
     pub input: Any<serde_json::Value>,
     /// The request that led to it.
     pub request_id: Option<RequestId>,
+}
+
+impl Difference {
+    /// The device that it is about, where it is about one.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        match self.question.as_str() {
+            "classify" | "permit" => Some(&self.subject),
+            _ => {
+                let resource = &self.input.0["resource"];
+                resource["id"].as_str().filter(|_| resource["kind"] == "device")
+            }
+        }
+    }
 }
 
 /// What came of comparing two revisions so far.
@@ -131,8 +146,11 @@ pub struct Change {
 pub struct Breakdown {
     /// From which outcome to which.
     pub changes: Vec<Change>,
-    /// By principal, deployment or device.
+    /// By principal, deployment or device: who asked, or what was decided about.
     pub subjects: Vec<Count>,
+    /// By the device that something was to be done to, or that was to get a deployment or to go back.
+    #[serde(default)]
+    pub devices: Vec<Count>,
     /// By action or question.
     pub questions: Vec<Count>,
 }
@@ -142,6 +160,7 @@ pub struct Breakdown {
 pub struct Tally {
     changes: Vec<Change>,
     subjects: BTreeMap<String, u64>,
+    devices: BTreeMap<String, u64>,
     questions: BTreeMap<String, u64>,
 }
 
@@ -154,6 +173,9 @@ impl Tally {
             None => self.changes.push(Change { decided, candidate, count: 1 }),
         }
         *self.subjects.entry(difference.subject.clone()).or_default() += 1;
+        if let Some(device) = difference.device() {
+            *self.devices.entry(device.to_owned()).or_default() += 1;
+        }
         *self.questions.entry(difference.question.clone()).or_default() += 1;
     }
 
@@ -161,7 +183,8 @@ impl Tally {
     #[must_use]
     pub fn finish(mut self) -> Breakdown {
         self.changes.sort_by_key(|change| std::cmp::Reverse(change.count));
-        Breakdown { changes: self.changes, subjects: most(self.subjects), questions: most(self.questions) }
+        let Self { changes, subjects, devices, questions } = self;
+        Breakdown { changes, subjects: most(subjects), devices: most(devices), questions: most(questions) }
     }
 }
 
@@ -224,6 +247,34 @@ mod tests {
         let changes: Vec<_> = found.changes.iter().map(|change| (change.candidate, change.count)).collect();
         assert_eq!(changes, [(DecisionOutcome::Deny, 2), (DecisionOutcome::Fault, 1)]);
         assert_eq!(found.questions, [Count { name: "device:list".to_owned(), count: 3 }]);
+        assert!(found.devices.is_empty(), "a list is about none");
+    }
+
+    #[test]
+    fn a_difference_is_about_a_device_whoever_asks() {
+        let about = |question: &str, input: serde_json::Value| {
+            let one = difference("s", DecisionOutcome::Deny);
+            Difference { question: question.to_owned(), input: Any(input), ..one }
+        };
+        let resource = |kind: &str, id: Option<&str>| serde_json::json!({ "resource": { "kind": kind, "id": id } });
+        let mut tally = Tally::default();
+        for (one, device) in [
+            (about("device:block", resource("device", Some("dev_1"))), Some("dev_1")),
+            (about("device:preauthorize", resource("device", None)), None),
+            (about("bundle:retire", resource("bundle", Some("bun_1"))), None),
+            (about("scope device:list", serde_json::json!({ "resource_kind": "device" })), None),
+            // Of many the question is not kept.
+            (about("classify", serde_json::Value::Null), Some("s")),
+            (about("permit", serde_json::json!({ "device": "s" })), Some("s")),
+            (about("judge", serde_json::json!({ "window": {} })), None),
+        ] {
+            assert_eq!(one.device(), device, "{}", one.question);
+            tally.add(&one);
+        }
+        let devices: Vec<_> = tally.finish().devices.into_iter().map(|count| (count.name, count.count)).collect();
+        assert_eq!(devices, [("s".to_owned(), 2), ("dev_1".to_owned(), 1)]);
+        let before = serde_json::json!({ "changes": [], "subjects": [], "questions": [] });
+        assert_eq!(serde_json::from_value::<Breakdown>(before).expect("from before"), Breakdown::default());
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub const MAX_HISTORY: usize = 50;
 /// Revisions in quarantine that a policy remembers: more than it can fall back to.
 const MAX_QUARANTINED: usize = 2 * MAX_HISTORY;
 
+/// All questions, as a share of them in percent.
+pub const WHOLE_PERCENT: u8 = 100;
+
 /// Which actions an authorization policy is asked about: `noun:verb`, `noun:*`, or `*` for every action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionPattern(String);
@@ -143,7 +146,7 @@ impl Policy {
             gate,
             active: None,
             shadow: None,
-            shadow_percent: 100,
+            shadow_percent: WHOLE_PERCENT,
             history: Vec::new(),
             quarantined: Vec::new(),
             revision: 1,
@@ -164,6 +167,13 @@ impl Policy {
         if self.shadow == Some(revision) {
             self.shadow = None;
         }
+    }
+
+    /// Lets a revision look on from here on, at this share of the questions.
+    pub fn look_on(&mut self, revision: u64, percent: u8, now: Timestamp) {
+        self.shadow = Some(revision);
+        self.shadow_percent = percent;
+        self.updated_at = now;
     }
 
     /// Lets none of its revisions decide from here on.

@@ -12,7 +12,7 @@ mod targeting;
 use serde::{Deserialize, Serialize};
 
 pub use authorization::{
-    AuthorizationDecision, AuthorizationRequest, PolicyPrincipal, PrincipalKind, Resource, Visible,
+    AuthorizationDecision, AuthorizationRequest, PolicyPrincipal, PrincipalKind, Resource, ScopeRequest, Visible,
 };
 pub use fault::{Blame, Fault};
 pub use log::{LOG_BYTES, Log, LogLevel, LogLine, MAX_LOG_LINES};

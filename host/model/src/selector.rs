@@ -89,6 +89,15 @@ impl Selector {
         Ok(Self(requirements))
     }
 
+    /// The same in one way of writing it: neither the order matters, nor how often or how something is said.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut parts: Vec<String> = self.0.iter().cloned().map(one_way).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        if parts.is_empty() { Self::everything().to_string() } else { parts.join(",") }
+    }
+
     /// Whether all requirements hold. As in Kubernetes, `!=` and `notin` also hold where the key is absent.
     #[must_use]
     pub fn matches(&self, attributes: &impl Attributes) -> bool {
@@ -104,6 +113,17 @@ impl Selector {
             }
         })
     }
+}
+
+fn one_way(mut requirement: Requirement) -> String {
+    requirement.values.sort_unstable();
+    requirement.values.dedup();
+    requirement.operator = match (requirement.operator, requirement.values.len()) {
+        (Operator::OneOf, 1) => Operator::Equals,
+        (Operator::NoneOf, 1) => Operator::Differs,
+        (operator, _) => operator,
+    };
+    Selector(vec![requirement]).to_string()
 }
 
 fn is_key(text: &str) -> bool {
@@ -262,6 +282,17 @@ mod tests {
         }
         assert_eq!("".parse::<Selector>(), Err(InvalidSelector::Empty));
         assert_eq!("a=b,".repeat(2_000).parse::<Selector>(), Err(InvalidSelector::TooLong));
+    }
+
+    #[test]
+    fn what_says_the_same_is_written_in_one_way() {
+        let canonical = |text: &str| text.parse::<Selector>().expect(text).canonical();
+        for same in ["!old,site in (berlin,paris)", "site in (paris,berlin,paris),!old,!old"] {
+            assert_eq!(canonical(same), canonical("site in (berlin,paris),!old"), "{same}");
+        }
+        assert_eq!((canonical("site in (a)").as_str(), canonical("site notin (a)").as_str()), ("site=a", "site!=a"));
+        assert_eq!(canonical("*"), "*");
+        assert_ne!(canonical("site=a"), canonical("site=b"));
     }
 
     proptest::proptest! {

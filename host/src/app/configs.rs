@@ -165,7 +165,7 @@ impl App {
         if device.bundle_id == Some(target) {
             return Err(AppError::conflict("already-running", "the device runs that bundle"));
         }
-        let decision = self.permit(caller, &device, target)?;
+        let decision = self.permit(caller, &device, target).await?;
         let name = format!("rollback of {id}")
             .parse()
             .map_err(|_| AppError::Internal("a made name does not fit".to_owned()))?;
@@ -205,8 +205,9 @@ impl App {
         Err(AppError::conflict("nothing-to-go-back-to", "the device ran no other verified bundle before"))
     }
 
-    /// Asks the rollback policy whether a person may send the device back.
-    fn permit(&self, caller: &Caller, device: &Device, to: BundleId) -> Result<Decision, AppError> {
+    /// Asks the rollback policy whether a person may send the device back. A refusal is written down before it is the
+    /// answer.
+    async fn permit(&self, caller: &Caller, device: &Device, to: BundleId) -> Result<Decision, AppError> {
         let policy =
             self.policies.rollback(None).ok_or_else(|| AppError::Internal("there is no rollback policy".to_owned()))?;
         let request = RollbackRequest {
@@ -227,8 +228,7 @@ impl App {
         if outcome == DecisionOutcome::Allow {
             return Ok(decision);
         }
-        let refused = AppError::conflict("rollback-refused", format!("{} ({})", decision.message, decision.code));
-        self.decisions.offer(decision);
-        Err(refused)
+        self.store.append_decisions(std::slice::from_ref(&decision)).await?;
+        Err(AppError::conflict("rollback-refused", format!("{} ({})", decision.message, decision.code)))
     }
 }

@@ -93,8 +93,9 @@ impl App {
     /// As [`App::create_deployment`], and a conflict with the policy's own code where it refuses to plan.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn preview_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Preview, AppError> {
-        let grant = self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
-        let new = self.within_scope(&grant, new)?;
+        let mut grant =
+            self.gatekeeper.authorize(caller, Action::DeploymentPreview, "deployment", None, facts(&new))?;
+        let new = self.within_scope(&mut grant, new)?;
         let pinned = self.check_target(&new).await?;
         let draft = Deployment { pinned: Some(pinned), ..self.draft(caller, new) };
         let chosen = match self.choose(&draft, None, draft.plan.canary, Keep::Nothing).await? {
@@ -123,8 +124,8 @@ impl App {
     /// policy that it names does not exist.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn create_deployment(&self, caller: &Caller, new: NewDeployment) -> Result<Deployment, AppError> {
-        let grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
-        let new = self.within_scope(&grant, new)?;
+        let mut grant = self.gatekeeper.authorize(caller, Action::DeploymentCreate, "deployment", None, facts(&new))?;
+        let new = self.within_scope(&mut grant, new)?;
         let pinned = self.check_target(&new).await?;
         let draft = Deployment { pinned: Some(pinned), ..self.draft(caller, new) };
         let grant = grant.on(draft.id);
@@ -138,9 +139,9 @@ impl App {
     }
 
     /// A deployment reaches no device that its maker may not touch: what narrows the caller's roles narrows
-    /// the selector.
-    fn within_scope(&self, grant: &Grant, new: NewDeployment) -> Result<NewDeployment, AppError> {
-        let selector = match self.gatekeeper.scope(grant, "device")? {
+    /// the selector. What the policies say belongs to the grant from here on.
+    fn within_scope(&self, grant: &mut Grant, new: NewDeployment) -> Result<NewDeployment, AppError> {
+        let selector = match self.gatekeeper.narrow(grant, "device")? {
             Scope::All => return Ok(new),
             Scope::Matching(scope) => new.selector.clone().and(&scope),
             Scope::Nothing => {

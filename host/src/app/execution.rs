@@ -230,18 +230,21 @@ impl Work {
 
     /// The host's own record of the step.
     pub(super) fn audit_drive(&mut self, app: &App, deployment: DeploymentId, what: &str) {
-        self.audit.push(AuditRecord {
+        let written = self.assignments.values().filter(|(_, written)| *written != Written::No).count();
+        let audit = AuditRecord {
             id: AuditId(app.context.ulid()),
             at: self.now,
             principal: Principal::System,
             action: Action::DeploymentDrive,
             resource_kind: "deployment".to_owned(),
             resource_id: Some(deployment.to_string()),
-            decision_id: self.decisions.first().map(|decision| decision.id),
+            decision_id: None,
+            decision_ids: Vec::new(),
             request_id: None,
             address: None,
-            detail: Some(Any(serde_json::json!({ "step": what, "assignments": self.assignments.values().filter(|(_, w)| *w != Written::No).count() }))),
-        });
+            detail: Some(Any(serde_json::json!({ "step": what, "assignments": written }))),
+        };
+        self.audit.push(audit.by(&self.decisions));
     }
 
     /// Writes everything in one transaction, then lets memory follow.

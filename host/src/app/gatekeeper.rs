@@ -8,10 +8,9 @@ use std::sync::Arc;
 use kernex_model::action::Action;
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
-use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
+use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionOutcome};
-use kernex_model::selector::Selector;
 use kernex_store::Changes;
 use poem_openapi::types::Any;
 
@@ -19,14 +18,16 @@ use super::caller::Caller;
 use super::context::Context;
 use super::decision_log::DecisionLog;
 use super::error::AppError;
+use super::policies::again::Recorded;
 use super::policies::looking_on::Shadows;
 use super::policies::{ActivePolicy, Covering, Policies};
 use super::verdict::{POLICY_FAULT, fault_reason};
 use crate::telemetry::Metrics;
-use question::Question;
+use question::{Answer, Question};
 
 pub use question::Refusal;
 pub use scope::Scope;
+pub(super) use scope::scoped;
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -131,7 +132,13 @@ impl Gatekeeper {
         for candidate in &covering.looking_on {
             let own = covering.deciding.iter().find(|policy| policy.revision.name == candidate.policy.revision.name);
             if own.or(covering.deciding.first()).is_some_and(|place| Arc::ptr_eq(place, &asked.policy)) {
-                self.shadows.show(candidate, || asked.shown(caller, &self.context));
+                let shown = || asked.shown(caller, &self.context);
+                match asked.asked {
+                    Recorded::Scope(_) => self.shadows.show_scope(candidate, shown),
+                    Recorded::Check(_) | Recorded::Judge(..) | Recorded::Permit(_) | Recorded::Survey(_) => {
+                        self.shadows.show(candidate, shown);
+                    }
+                }
             }
         }
     }
@@ -158,12 +165,15 @@ impl Gatekeeper {
         let run = policy.check(request);
         let answer = match run.outcome {
             // The engine made sure that there are as many answers as questions.
-            Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
+            Ok(mut answers) => {
+                let answer = answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer"));
+                answer.map(Answer::Check)
+            }
             Err(fault) => Err(fault_reason(GATE, fault)),
         };
         Question {
             policy: policy.clone(),
-            request: request.clone(),
+            asked: Recorded::Check(request.clone()),
             answer,
             facts_read: run.facts_read,
             log: run.log,
@@ -220,77 +230,6 @@ impl Gatekeeper {
         let (caller, context) = (caller.clone(), self.context.clone());
         Grant { caller, action, resource_kind, resource_id, context, asked, covering }
     }
-
-    /// Asks which resources of `kind` somebody may see, who was granted the action: what every policy that granted it
-    /// shows.
-    ///
-    /// # Errors
-    /// [`AppError::Denied`] where a policy fails or names an impossible selector.
-    pub fn scope(&self, grant: &Grant, kind: &'static str) -> Result<Scope, AppError> {
-        self.seen(&grant.covering, &grant.caller, grant.action, kind)
-    }
-
-    /// The same of a caller who was denied the action on one resource, and perhaps is not on others.
-    ///
-    /// # Errors
-    /// As [`Gatekeeper::scope`].
-    pub fn scope_of_denied(&self, caller: &Caller, action: Action, kind: &'static str) -> Result<Scope, AppError> {
-        self.seen(&self.policies.authorization(action), caller, action, kind)
-    }
-
-    fn seen(
-        &self,
-        covering: &Covering,
-        caller: &Caller,
-        action: Action,
-        kind: &'static str,
-    ) -> Result<Scope, AppError> {
-        let mut seen = Scope::All;
-        for policy in &covering.deciding {
-            seen = match (seen, self.scope_of(policy, covering, caller, (action, kind))?) {
-                (Scope::Nothing, _) | (_, Scope::Nothing) => return Ok(Scope::Nothing),
-                (Scope::All, other) | (other, Scope::All) => other,
-                (Scope::Matching(one), Scope::Matching(other)) => Scope::Matching(one.and(&other)),
-            };
-        }
-        Ok(seen)
-    }
-
-    fn scope_of(
-        &self,
-        policy: &Arc<ActivePolicy>,
-        covering: &Covering,
-        caller: &Caller,
-        (action, kind): (Action, &'static str),
-    ) -> Result<Scope, AppError> {
-        let run = policy.scope(&caller.to_policy(), action.as_str(), kind);
-        let outcome = match &run.outcome {
-            Ok(Visible::All | Visible::Matching(_)) => DecisionOutcome::Allow,
-            Ok(Visible::Nothing(_)) => DecisionOutcome::Deny,
-            Err(_) => DecisionOutcome::Fault,
-        };
-        self.metrics.decided(&policy.label, outcome.as_str(), run.fuel, run.duration);
-        let failed = match run.outcome {
-            Ok(Visible::All) => return Ok(Scope::All),
-            Ok(Visible::Nothing(_)) => return Ok(Scope::Nothing),
-            Ok(Visible::Matching(requirements)) => match Selector::from_policy(requirements) {
-                Ok(selector) => return Ok(Scope::Matching(selector)),
-                Err(error) => error.to_string(),
-            },
-            Err(fault) => fault.to_string(),
-        };
-        let asked = Question {
-            policy: policy.clone(),
-            request: Arc::new(self.request(caller, action, kind, None, Vec::new())),
-            answer: Err(fault_reason(GATE, failed)),
-            facts_read: run.facts_read,
-            log: run.log,
-            fuel: run.fuel,
-            duration: run.duration,
-            secrets: covering.secrets.clone(),
-        };
-        Err(self.denied(asked.decision(caller, &self.context)))
-    }
 }
 
 impl Grant {
@@ -304,6 +243,13 @@ impl Grant {
     #[must_use]
     pub fn on(mut self, id: impl ToString) -> Self {
         self.resource_id = Some(id.to_string());
+        self
+    }
+
+    /// Both: what the caller does needs the leave to do another thing, too.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.asked.extend(other.asked);
         self
     }
 
@@ -325,12 +271,13 @@ impl Grant {
             action: self.action,
             resource_kind: self.resource_kind.to_owned(),
             resource_id: self.resource_id.clone(),
-            decision_id: decisions.first().map(|decision| decision.id),
+            decision_id: None,
+            decision_ids: Vec::new(),
             request_id: self.caller.request_id,
             address: self.caller.address.map(|address| address.to_string()),
             detail: detail.map(Any),
         };
-        (audit, decisions)
+        (audit.by(&decisions), decisions)
     }
 
     /// The beginning of the change that was granted, with its record.

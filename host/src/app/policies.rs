@@ -243,6 +243,14 @@ impl Policies {
         self.shared.active.read().clone()
     }
 
+    /// How often in a row a revision has failed that decides on this host.
+    #[must_use]
+    pub fn faults_in_a_row(&self, name: &PolicyName, revision: u64) -> u32 {
+        let active = self.active();
+        let policy = active.policies.get(name).filter(|policy| policy.revision.revision == revision);
+        policy.map_or(0, |policy| policy.faults_in_a_row())
+    }
+
     /// The authorization policies that are asked about an action.
     #[must_use]
     pub fn authorization(&self, action: Action) -> Arc<Covering> {

@@ -128,8 +128,8 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
-        let _change = self.policies.changing().await?;
-        let mut head = self.expected_policy(name, expected).await?;
+        let (_change, head) = self.turn(name, expected).await?;
+        let mut head = head.ok_or(AppError::NotFound("policy"))?;
         if let Some(revision) = choice.revision {
             if head.active == Some(revision) {
                 return Err(AppError::field("already-active", "/revision", "this revision decides already"));
@@ -139,10 +139,11 @@ impl App {
                 .ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
             self.prepared(found).await?;
             self.store.forget_shadows(name).await?;
-            head.shadow_percent = choice.percent;
+            head.look_on(revision, choice.percent, self.context.now());
+        } else {
+            head.shadow = None;
+            head.updated_at = self.context.now();
         }
-        head.shadow = choice.revision;
-        head.updated_at = self.context.now();
         self.decide_anew(&grant, head, "shadow").await
     }
 

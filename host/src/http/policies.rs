@@ -41,7 +41,8 @@ enum PolicyMode {
     /// Nothing, until it is activated.
     #[default]
     Enforce,
-    /// It looks on: it is asked beside the one that decides, and only compared with it.
+    /// It looks on: it is asked beside the one that decides, all that one is asked, and only compared with it. Whoever
+    /// writes it has to be allowed to activate revisions, too.
     Shadow,
 }
 
@@ -94,6 +95,9 @@ pub(super) struct PolicyAnswer {
     history: Vec<u64>,
     /// Numbers of the revisions that failed too often. They decide again only where somebody activates them.
     quarantined: Vec<u64>,
+    /// How often in a row the revision that decides has failed on this host, by its own fault; five times take it out.
+    /// One answer, or a restart, begins anew.
+    faults_in_a_row: u32,
     /// Counted with every change of which revision decides or looks on; the ETag.
     revision: u64,
     /// When that changed last.
@@ -101,9 +105,9 @@ pub(super) struct PolicyAnswer {
 }
 
 impl From<Standing> for PolicyAnswer {
-    fn from(Standing { policy, active }: Standing) -> Self {
+    fn from(Standing { policy, active, faults_in_a_row }: Standing) -> Self {
         let Policy { name, gate, shadow, history, quarantined, revision, updated_at, .. } = policy;
-        Self { name, gate, active, shadow, history, quarantined, revision, updated_at }
+        Self { name, gate, active, shadow, history, quarantined, faults_in_a_row, revision, updated_at }
     }
 }
 

@@ -51,7 +51,7 @@ pub trait Signals: Send + Sync + 'static {
     fn assignments(&self) -> Vec<(&'static str, u64)>;
     /// What waits to be written, by queue.
     fn waiting(&self) -> Vec<(&'static str, u64)>;
-    /// Decisions that were not kept because the log's buffer was full.
+    /// Decisions that were not kept: the log's buffer was full, or they could not be written.
     fn dropped_decisions(&self) -> u64;
 }
 
@@ -156,7 +156,7 @@ impl Metrics {
         let dropped = signals.clone();
         meter
             .u64_observable_counter("kernex.decisions.dropped")
-            .with_description("Decisions that were not kept because the log's buffer was full.")
+            .with_description("Decisions that were not kept: the log's buffer was full, or they could not be written.")
             .with_callback(move |observer| observer.observe(dropped.dropped_decisions(), &[]))
             .build();
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernex_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -21,11 +22,26 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-/// Writes what waits. What cannot be written is lost and said so: the log is bounded.
+/// Writes what waits. Where the database fails it goes on waiting: the buffer is bounded, and counts what finds no room
+/// meanwhile.
 pub(super) async fn flush(app: &App) {
-    for decisions in app.decisions.drain().chunks(CHUNK) {
-        if let Err(error) = app.store.append_decisions(decisions).await {
-            tracing::error!(error = %error, lost = decisions.len(), "decisions could not be written");
+    while let Some(batch) = app.decisions.take(CHUNK) {
+        match app.store.append_decisions(batch.decisions()).await {
+            Ok(()) => batch.written(),
+            Err(
+                error @ (StoreError::TimedOut { .. }
+                | StoreError::Unreachable(_)
+                | StoreError::Closed
+                | StoreError::Database(_)),
+            ) => {
+                tracing::warn!(error = %error, waiting = app.decisions.waiting(), "decisions could not be written yet");
+                return;
+            }
+            // It is about the decisions themselves: they would be in the way of all others.
+            Err(error @ (StoreError::Unreadable { .. } | StoreError::ForeignCursor | StoreError::TooMany { .. })) => {
+                tracing::error!(error = %error, lost = batch.decisions().len(), "decisions cannot be written");
+                batch.lost();
+            }
         }
     }
 }

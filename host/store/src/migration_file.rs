@@ -50,6 +50,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     13 "0013_redact_decisions",
     14 "0014_create_plan",
     15 "0015_trace_decisions",
+    16 "0016_name_decisions",
 ];
 
 #[cfg(test)]

@@ -80,6 +80,40 @@ async fn check_decision(admin: &Client, operation: &Operation, record: &Value) {
 }
 
 #[test]
+fn a_record_names_every_decision_that_allowed_it() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let long_ago = json!({"name": "over", "from": "2000-01-01T00:00:00Z", "to": "2000-01-02T00:00:00Z"});
+        let freeze = json!({
+            "plugin": server.plugin("freeze").await, "gate": "authorization", "actions": ["deployment:create"],
+            "settings": {"covers": ["deployment:create"], "freezes": [long_ago]},
+        });
+        let written = admin.put("/policies/freeze").json(freeze).await.expect(201);
+        server.activate("freeze", written["revision"].as_u64().expect("a number")).await;
+        let body = json!({"name": "a", "selector": "fact.n=nothing", "config": {"level": 1}});
+        admin.post("/deployments").json(body).await.expect(201);
+        let records = admin.get("/audit").query("action", "deployment:create").await.expect(200);
+        let ids = records.items()[0]["decision_ids"].as_array().expect("a list").clone();
+        assert_eq!(ids.first(), Some(&records.items()[0]["decision_id"]), "{records}");
+        let mut named = Vec::new();
+        for id in ids {
+            let id = id.as_str().expect("an identifier");
+            let decision = admin.get(&format!("/decisions/{id}")).await.expect(200);
+            assert_eq!(decision["outcome"], "allow", "{decision}");
+            named.push((decision.text("policy"), decision.text("question")));
+        }
+        let wanted = [
+            ("rbac", "deployment:create"),
+            ("freeze", "deployment:create"),
+            ("rbac", "scope deployment:create"),
+            ("freeze", "scope deployment:create"),
+        ];
+        assert_eq!(named, wanted.map(|(policy, question)| (policy.to_owned(), question.to_owned())));
+    });
+}
+
+#[test]
 fn the_log_is_searched_by_who_what_and_which() {
     run(async {
         let server = TestServer::start().await;

@@ -34,25 +34,27 @@ fn a_revision_that_looks_on_is_compared_and_decides_nothing() {
             viewer.client.get("/bundles").await.expect(200);
         }
         let shadow = eventually("all differences", async || {
-            let shadow = seen(&admin, "rbac", 10).await;
-            (shadow["comparison"]["differing"] == 5).then_some(shadow)
+            // A list is two questions: whether it may be read, and what it shows.
+            let shadow = seen(&admin, "rbac", 15).await;
+            (shadow["comparison"]["differing"] == 10).then_some(shadow)
         })
         .await;
         assert_eq!((&shadow["comparison"]["faults"], &shadow["comparison"]["missed"]), (&json!(0), &json!(0)));
-        assert_eq!(shadow["breakdown"]["subjects"], json!([{"name": viewer.id, "count": 5}]));
-        assert_eq!(shadow["breakdown"]["questions"], json!([{"name": "device:list", "count": 5}]));
-        assert_eq!(shadow["breakdown"]["changes"], json!([{"decided": "allow", "candidate": "deny", "count": 5}]));
+        assert_eq!(shadow["breakdown"]["subjects"], json!([{"name": viewer.id, "count": 10}]));
+        let questions = json!([{"name": "device:list", "count": 5}, {"name": "scope device:list", "count": 5}]);
+        assert_eq!(shadow["breakdown"]["questions"], questions);
+        assert_eq!(shadow["breakdown"]["changes"], json!([{"decided": "allow", "candidate": "deny", "count": 10}]));
 
         let listed = admin.get("/policies/rbac/differences").query("limit", 3).await.expect(200);
         assert_eq!(listed.items().len(), 3, "{listed}");
-        let first = &listed.items()[0];
-        assert_eq!((&first["candidate"]["outcome"], &first["question"]), (&json!("deny"), &json!("device:list")));
+        let first = listed.items().iter().find(|one| one["question"] == "device:list").expect("one of the last three");
+        assert_eq!(first["candidate"]["outcome"], "deny", "{first}");
         assert_eq!((&first["decided"]["code"], &first["subject"]), (&json!("allowed"), &json!(viewer.id)));
         assert_eq!(first["input"]["principal"]["id"], viewer.id);
         let text = admin.root(reqwest::Method::GET, "/metrics").await.expect(200);
         let text = String::from_utf8(text.body).expect("text");
         let counted = |line: &&str| {
-            line.starts_with("kernex_shadow_questions_total") && line.contains("differing") && line.ends_with(" 5")
+            line.starts_with("kernex_shadow_questions_total") && line.contains("differing") && line.ends_with(" 10")
         };
         assert!(text.lines().any(|line| counted(&line)), "{text}");
 
@@ -62,7 +64,66 @@ fn a_revision_that_looks_on_is_compared_and_decides_nothing() {
         viewer.client.get("/devices").await.expect(403);
         admin.get("/policies/rbac/shadow").await.problem(404, "not-found");
         let before = admin.get("/policies/rbac/shadow").query("revision", revision).await.expect(200);
-        assert_eq!(before["comparison"]["differing"], 5);
+        assert_eq!(before["comparison"]["differing"], 10);
+    });
+}
+
+#[test]
+fn a_revision_that_only_shows_other_devices_differs() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let grants = json!(["device:list", "deployment:create"]);
+        let watcher = |devices: &str| json!({"watcher": {"grants": grants, "devices": devices}});
+        server.grant_roles(watcher("site in (a,b)")).await;
+        let active = admin.get("/policies/rbac").await.expect(200)["active"]["revision"].as_u64().expect("a number");
+        let revision = async |devices: &str| {
+            let mut settings = server.settings_of("rbac").await;
+            settings["roles"]["watcher"] = watcher(devices)["watcher"].clone();
+            server.revision("rbac", "rbac", "authorization", settings).await
+        };
+        let (other, same) = (revision("site=c").await, revision("site in (b,a)").await);
+        let watcher = server.account(&["watcher"]).await;
+        let look_on = async |candidate: u64, differing: u64| {
+            admin.post("/policies/rbac/shadow").json(json!({"revision": candidate})).await.expect(200);
+            for _ in 0..3 {
+                watcher.client.get("/devices").await.expect(200);
+            }
+            eventually("its lists were seen", async || {
+                let shadow = seen(&admin, "rbac", 6).await;
+                (shadow["comparison"]["differing"] == differing).then_some(shadow)
+            })
+            .await
+        };
+        look_on(same, 0).await;
+        let shadow = look_on(other, 3).await;
+        assert_eq!(shadow["breakdown"]["questions"], json!([{"name": "scope device:list", "count": 3}]), "{shadow}");
+        assert_eq!(shadow["breakdown"]["changes"], json!([{"decided": "allow", "candidate": "allow", "count": 3}]));
+        let listed = admin.get("/policies/rbac/differences").await.expect(200);
+        let one = &listed.items()[0];
+        let says = |finding: &Value, text: &str| finding["message"].as_str().is_some_and(|said| said.contains(text));
+        assert!(says(&one["decided"], "site in (a,b)") && says(&one["candidate"], "site=c"), "{one}");
+        assert_eq!(
+            (&one["input"]["action"], &one["input"]["resource_kind"]),
+            (&json!("device:list"), &json!("device"))
+        );
+        assert_eq!(one["input"]["principal"]["id"], watcher.id, "{one}");
+
+        // What narrowed a change is recorded with it, and so it is replayed.
+        let body = json!({"name": "a", "selector": "*", "config": {}});
+        watcher.client.post("/deployments").json(body).await.expect(201);
+        for unchanged in [active, same] {
+            let replay = replayed(&admin, "rbac", everything(unchanged)).await["replay"].clone();
+            let of_watcher = replay["breakdown"]["subjects"].to_string().contains(&watcher.id);
+            assert!(!of_watcher && replay["comparison"]["unrepeatable"] == 0, "{replay}");
+        }
+        let replay = replayed(&admin, "rbac", everything(other)).await["replay"].clone();
+        assert_eq!(
+            replay["breakdown"]["questions"],
+            json!([{"name": "scope deployment:create", "count": 1}]),
+            "{replay}"
+        );
+        assert_eq!(replay["differences"][0]["subject"], json!(watcher.id), "{replay}");
     });
 }
 
@@ -75,7 +136,7 @@ fn a_share_of_the_questions_is_a_share() {
         let body = json!({"revision": revision, "sample_percent": 25});
         admin.post("/policies/rbac/shadow").json(body).await.expect(200);
         for _ in 0..40 {
-            viewer.get("/devices").await.expect(200);
+            viewer.get("/bundles").await.expect(200);
         }
         // Long enough for all of them to have been asked, were it all.
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;

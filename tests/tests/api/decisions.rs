@@ -1,5 +1,8 @@
 //! What a recorded decision tells beside what was asked and answered: the plugin's own lines, and the trace.
 
+use kernex::app::decision_log::DECISION_BUFFER;
+use kernex_model::id::DecisionId;
+use kernex_model::record::Decision;
 use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Answer, TestServer, eventually, run};
 use serde_json::{Value, json};
@@ -124,5 +127,52 @@ fn a_decision_has_the_trace_that_its_caller_records() {
         let audit = admin.get("/audit").query("action", "deployment:create").await.expect(200);
         let id = audit.items()[0]["decision_id"].as_str().expect("a decision").to_owned();
         assert_eq!(admin.get(&format!("/decisions/{id}")).await.expect(200)["trace_id"], TRACE);
+    });
+}
+
+/// A decision of this server, as it is written down.
+async fn denial(server: &TestServer) -> Decision {
+    let (admin, viewer) = (server.admin().await, server.user("viewer").await);
+    let denied = viewer.post("/deployments/preview").json(deployment()).await.expect(403);
+    written(&admin, &denied).await.parse()
+}
+
+#[test]
+fn what_finds_no_room_in_the_buffer_is_counted() {
+    run(async {
+        let server = TestServer::start().await;
+        let decision = denial(&server).await;
+        let app = server.app();
+        // Far more than can be written meanwhile.
+        for _ in 0..DECISION_BUFFER * 3 {
+            app.decisions.offer(Decision { id: DecisionId(app.context.ulid()), ..decision.clone() });
+        }
+        assert!(app.decisions.waiting() <= DECISION_BUFFER && app.decisions.dropped() > 0);
+        let metrics = server.admin().await.root(reqwest::Method::GET, "/metrics").await.expect(200);
+        let text = String::from_utf8(metrics.body).expect("text");
+        let line = text.lines().find(|line| line.starts_with("kernex_decisions_dropped_total")).expect("the metric");
+        let counted: f64 = line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number");
+        assert!(counted >= DECISION_BUFFER as f64, "{line}");
+        // Nobody has to write them all.
+        while let Some(batch) = app.decisions.take(DECISION_BUFFER) {
+            batch.lost();
+        }
+    });
+}
+
+#[test]
+fn what_the_database_does_not_take_waits_for_it() {
+    run(async {
+        let server = TestServer::start().await;
+        let decision = denial(&server).await;
+        let app = server.app();
+        let store = app.store.clone();
+        tokio::spawn(async move { store.close().await }).await.expect("no panic").expect("it closes");
+        for _ in 0..3 {
+            app.decisions.offer(Decision { id: DecisionId(app.context.ulid()), ..decision.clone() });
+        }
+        // Longer than the pause between two writes.
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        assert_eq!((app.decisions.waiting(), app.decisions.dropped()), (3, 0));
     });
 }

@@ -1,6 +1,7 @@
 //! Narrowed roles: whoever sees only some devices finds no other in any list, and can touch no other.
 
-use kernex_tests::harness::{DeviceKey, TestServer, run};
+use kernex_tests::guests::MISBEHAVING;
+use kernex_tests::harness::{DeviceKey, TestServer, eventually, run};
 use serde_json::{Value, json};
 
 async fn at_site(server: &TestServer, site: &str) -> kernex_tests::harness::TestDevice {
@@ -62,8 +63,48 @@ fn a_deployment_reaches_no_further_than_its_maker() {
         let preview = narrowed.post("/deployments/preview").json(body.clone()).await.expect(200);
         assert_eq!(preview["devices"], 1, "{preview}");
         let made = narrowed.post("/deployments").json(body).await.expect(201);
-        let command = kernex_tests::harness::eventually("a command", async || berlin.command().await).await;
+        let command = eventually("a command", async || berlin.command().await).await;
         assert_eq!(command["deployment_id"], made.id());
         assert_eq!(paris.command().await, None);
+    });
+}
+
+#[test]
+fn what_shows_nothing_or_fails_is_recorded_as_the_question_that_it_was() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let admin = server.admin().await;
+        let plugin = admin.post("/plugins").bytes(MISBEHAVING).await.expect(201).text("digest");
+        let decide = async |settings: Value| {
+            let body = json!({
+                "plugin": plugin, "gate": "authorization", "actions": ["device:list"], "settings": settings,
+            });
+            let written = admin.put("/policies/mine").json(body).await.expect(201);
+            server.activate("mine", written["revision"].as_u64().expect("a number")).await;
+        };
+        let recorded = async |outcome: &str| {
+            let decision = eventually("the decision is written", async || {
+                let call = admin.get("/decisions").query("policy", "mine").query("outcome", outcome);
+                call.await.expect(200).items().first().cloned()
+            })
+            .await;
+            assert_eq!(decision["question"], "scope device:list", "{decision}");
+            assert_eq!(decision["input"]["resource_kind"], "device", "{decision}");
+            let id = decision["id"].as_str().expect("an identifier");
+            let explained = admin.post(&format!("/decisions/{id}/explain")).await.expect(200);
+            assert_eq!((&explained["same"], &explained["again"]["outcome"]), (&json!(true), &json!(outcome)));
+            decision
+        };
+        // The list may be read, and nothing is in it.
+        decide(json!({"decide": "trusting", "only": "check"})).await;
+        let listed = admin.get("/devices").await.expect(200);
+        assert!(listed.items().is_empty(), "{listed}");
+        let denial = recorded("deny").await;
+        assert_eq!((&denial["code"], denial["output"]["nothing"].is_object()), (&json!("as-asked"), true), "{denial}");
+
+        decide(json!({"decide": "panic", "only": "scope", "allows": true})).await;
+        let denied = admin.get("/devices").await.problem(403, "policy-fault");
+        let fault = recorded("fault").await;
+        assert_eq!((&fault["id"], &fault["output"]), (&denied["decision"], &Value::Null), "{fault}");
     });
 }

@@ -115,6 +115,8 @@ fn a_plan_is_replayed_on_the_devices_as_they_were() {
         assert_eq!(differing(&replay, "rest", "planned", "lab"), ids(kiosks), "{replay}");
         assert_eq!(replay["breakdown"]["changes"], json!([{"decided": "planned", "candidate": "planned", "count": 3}]));
         assert_eq!(replay["breakdown"]["questions"], json!([{"name": "classify", "count": 3}]));
+        let devices: Vec<Value> = ids(kiosks).into_iter().map(|id| json!({"name": id, "count": 1})).collect();
+        assert_eq!(replay["breakdown"]["devices"], json!(devices), "{replay}");
         let first = &replay["differences"][0];
         let facts = first["input"]["resource"]["facts"].as_array().expect("facts");
         assert!(facts.contains(&json!({"name": "site", "value": {"text": "kiosk"}})), "{first}");

@@ -76,6 +76,34 @@ impl AuthorizationDecision {
     }
 }
 
+/// The question which resources of a kind a list shows to somebody, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScopeRequest {
+    /// Who asks.
+    pub principal: PolicyPrincipal,
+    /// What they want to do.
+    pub action: String,
+    /// The noun of what is listed, such as `device`.
+    pub resource_kind: String,
+}
+
+impl ScopeRequest {
+    /// What stands before the action where the question is named: no action begins like that.
+    const PREFIX: &'static str = "scope ";
+
+    /// The question's name in records: `scope noun:verb`.
+    #[must_use]
+    pub fn question(&self) -> String {
+        format!("{}{}", Self::PREFIX, self.action)
+    }
+
+    /// Whether a record is of such a question.
+    #[must_use]
+    pub fn is_named(question: &str) -> bool {
+        question.starts_with(Self::PREFIX)
+    }
+}
+
 /// Which resources of a kind a principal may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernex_model::comparison::Finding;
-use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Log, Reason};
+use kernex_model::policy::{AuthorizationDecision, Fact, Log, Reason, Visible};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::redaction::SecretFact;
 
+use super::scope::{Scope, scoped};
 use crate::app::caller::Caller;
 use crate::app::context::Context;
 use crate::app::policies::ActivePolicy;
@@ -24,13 +25,22 @@ pub enum Refusal {
     Uncovered,
 }
 
+/// What a policy answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Whether somebody may do something.
+    Check(AuthorizationDecision),
+    /// What a list shows, in the policy's words, and what that means.
+    Scope(Visible, Scope),
+}
+
 /// What a policy was asked and how it answered. Written out as a record only where somebody keeps it: most
 /// answers allow a read, and are counted.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) policy: Arc<ActivePolicy>,
-    pub(super) request: Arc<AuthorizationRequest>,
-    pub(super) answer: Result<AuthorizationDecision, Reason>,
+    pub(super) asked: Recorded,
+    pub(super) answer: Result<Answer, Reason>,
     pub(super) facts_read: Vec<Fact>,
     pub(super) log: Log,
     pub(super) fuel: u64,
@@ -43,15 +53,28 @@ impl Question {
     /// The outcome alone: every call asks for it, and nearly none for the words.
     pub(super) fn outcome(&self) -> DecisionOutcome {
         match &self.answer {
-            Ok(AuthorizationDecision::Allow) => DecisionOutcome::Allow,
-            Ok(AuthorizationDecision::Deny(_)) => DecisionOutcome::Deny,
+            Ok(Answer::Check(AuthorizationDecision::Allow) | Answer::Scope(_, Scope::All | Scope::Matching(_))) => {
+                DecisionOutcome::Allow
+            }
+            Ok(Answer::Check(AuthorizationDecision::Deny(_)) | Answer::Scope(_, Scope::Nothing)) => {
+                DecisionOutcome::Deny
+            }
             Err(_) => DecisionOutcome::Fault,
+        }
+    }
+
+    /// What a list shows, where that was asked and answered.
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        match &self.answer {
+            Ok(Answer::Scope(_, scope)) => Some(scope),
+            Ok(Answer::Check(_)) | Err(_) => None,
         }
     }
 
     fn told(&self) -> (DecisionOutcome, Reason) {
         match &self.answer {
-            Ok(answer) => checked(answer),
+            Ok(Answer::Check(answer)) => checked(answer),
+            Ok(Answer::Scope(answer, scope)) => scoped(answer, scope),
             Err(reason) => (DecisionOutcome::Fault, reason.clone()),
         }
     }
@@ -59,10 +82,11 @@ impl Question {
     pub(super) fn shown(&self, caller: &Caller, context: &Context) -> Shown {
         let (outcome, Reason { code, message }) = self.told();
         let finding = Finding { outcome, code, message, fuel: self.fuel };
+        let action = self.scope().map(Scope::shown).unwrap_or_default();
         Shown {
-            recorded: Recorded::Check(self.request.clone()),
+            recorded: self.asked.clone(),
             facts: self.facts_read.clone(),
-            decided: Told { finding, action: serde_json::Value::Null },
+            decided: Told { finding, action },
             secrets: self.secrets.clone(),
             at: context.now(),
             request_id: caller.request_id,
@@ -75,10 +99,13 @@ impl Question {
             log: self.log.clone(),
             fuel: self.fuel,
             duration: self.duration,
-            ..Asked::new(caller.principal, self.request.action.clone(), &*self.request).of(caller)
+            ..Asked::new(caller.principal, self.asked.question(), &self.asked.input()).of(caller)
         };
         let (outcome, reason) = self.told();
-        let output = self.answer.as_ref().ok().map(json);
+        let output = self.answer.as_ref().ok().map(|answer| match answer {
+            Answer::Check(answer) => json(answer),
+            Answer::Scope(answer, _) => json(answer),
+        });
         let mut decision = self.policy.decision(context, &asked, Verdict { outcome, reason, output });
         decision.redact(&self.secrets);
         decision

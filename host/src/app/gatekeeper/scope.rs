@@ -1,6 +1,23 @@
-//! Owns what part of a list a caller is shown.
+//! Owns what part of a list a caller is shown: the question, and what its answer means.
 
+use std::sync::Arc;
+
+use kernex_model::action::Action;
+use kernex_model::policy::{Fault, Reason, ScopeRequest, Visible};
+use kernex_model::record::DecisionOutcome;
 use kernex_model::selector::Selector;
+use serde_json::{Value, json};
+
+use super::question::{Answer, Question};
+use super::{GATE, Gatekeeper, Grant};
+use crate::app::caller::Caller;
+use crate::app::error::AppError;
+use crate::app::policies::again::Recorded;
+use crate::app::policies::{ActivePolicy, Covering};
+use crate::app::verdict::fault_reason;
+
+/// Characters of a selector that the sentence of a record shows: it may have many thousand.
+const MAX_TOLD: usize = 200;
 
 /// Which resources of a kind a caller may see.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +31,23 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// What an answer means.
+    ///
+    /// # Errors
+    /// The reason of the fault, where the policy failed or names an impossible selector.
+    pub(in crate::app) fn of(outcome: Result<Visible, Fault>) -> Result<(Visible, Self), Reason> {
+        let visible = outcome.map_err(|fault| fault_reason(GATE, fault))?;
+        let scope = match &visible {
+            Visible::All => Self::All,
+            Visible::Nothing(_) => Self::Nothing,
+            Visible::Matching(requirements) => {
+                let selector = Selector::from_policy(requirements.clone());
+                Self::Matching(selector.map_err(|error| fault_reason(GATE, error))?)
+            }
+        };
+        Ok((visible, scope))
+    }
+
     /// The selector that narrows a list; `None` for all. Call after [`Scope::is_nothing`].
     #[must_use]
     pub fn selector(&self) -> Option<&Selector> {
@@ -27,5 +61,119 @@ impl Scope {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
+    }
+
+    /// What is shown, in a form that is the same where the same is shown.
+    pub(in crate::app) fn shown(&self) -> Value {
+        let all = || json!("all");
+        match self {
+            Self::All => all(),
+            Self::Matching(selector) if selector.requirements().is_empty() => all(),
+            Self::Matching(selector) => json!({ "matching": selector.canonical() }),
+            Self::Nothing => json!("nothing"),
+        }
+    }
+
+    /// What both show.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, _) | (_, Self::Nothing) => Self::Nothing,
+            (Self::All, other) | (other, Self::All) => other,
+            (Self::Matching(one), Self::Matching(other)) => Self::Matching(one.and(&other)),
+        }
+    }
+}
+
+impl Gatekeeper {
+    /// Asks which resources of `kind` somebody may see, who was granted the action: what every policy that granted it
+    /// shows. Where that is nothing, it is written down.
+    ///
+    /// # Errors
+    /// [`AppError::Denied`] where a policy fails or names an impossible selector.
+    pub fn scope(&self, grant: &Grant, kind: &'static str) -> Result<Scope, AppError> {
+        self.told(grant, kind).map(|(scope, _)| scope)
+    }
+
+    /// The same for a change: the answers narrow it, and are written down together with it.
+    ///
+    /// # Errors
+    /// As [`Gatekeeper::scope`].
+    pub fn narrow(&self, grant: &mut Grant, kind: &'static str) -> Result<Scope, AppError> {
+        let (scope, asked) = self.told(grant, kind)?;
+        grant.asked.extend(asked);
+        Ok(scope)
+    }
+
+    /// The same of a caller who was denied the action on one resource, and perhaps is not on others. That denial is
+    /// written down already.
+    ///
+    /// # Errors
+    /// As [`Gatekeeper::scope`].
+    pub fn scope_of_denied(&self, caller: &Caller, action: Action, kind: &'static str) -> Result<Scope, AppError> {
+        self.seen(&self.policies.authorization(action), caller, action, kind).map(|(scope, _)| scope)
+    }
+
+    fn told(&self, grant: &Grant, kind: &'static str) -> Result<(Scope, Vec<Question>), AppError> {
+        let (scope, asked) = self.seen(&grant.covering, &grant.caller, grant.action, kind)?;
+        if let Some(last) = asked.last().filter(|_| scope.is_nothing()) {
+            self.log.offer(last.decision(&grant.caller, &self.context));
+        }
+        Ok((scope, asked))
+    }
+
+    /// What all of them show, with the questions; nobody is asked after the first that shows nothing.
+    fn seen(
+        &self,
+        covering: &Covering,
+        caller: &Caller,
+        action: Action,
+        kind: &'static str,
+    ) -> Result<(Scope, Vec<Question>), AppError> {
+        let principal = caller.to_policy();
+        let request =
+            Arc::new(ScopeRequest { principal, action: action.as_str().to_owned(), resource_kind: kind.to_owned() });
+        let (mut seen, mut questions) = (Scope::All, Vec::with_capacity(covering.deciding.len()));
+        for policy in &covering.deciding {
+            let asked = self.ask_for_scope(policy, &request, covering);
+            self.metrics.decided(&policy.label, asked.outcome().as_str(), asked.fuel, asked.duration);
+            self.show(covering, &asked, caller);
+            let Some(scope) = asked.scope() else {
+                return Err(self.denied(asked.decision(caller, &self.context)));
+            };
+            seen = seen.and(scope.clone());
+            questions.push(asked);
+            if seen.is_nothing() {
+                break;
+            }
+        }
+        Ok((seen, questions))
+    }
+
+    fn ask_for_scope(&self, policy: &Arc<ActivePolicy>, request: &Arc<ScopeRequest>, covering: &Covering) -> Question {
+        let run = policy.scope(request);
+        Question {
+            policy: policy.clone(),
+            asked: Recorded::Scope(request.clone()),
+            answer: Scope::of(run.outcome).map(|(visible, scope)| Answer::Scope(visible, scope)),
+            facts_read: run.facts_read,
+            log: run.log,
+            fuel: run.fuel,
+            duration: run.duration,
+            secrets: covering.secrets.clone(),
+        }
+    }
+}
+
+/// What an answer is recorded as. A selector says in the message what is shown.
+pub(in crate::app) fn scoped(answer: &Visible, scope: &Scope) -> (DecisionOutcome, Reason) {
+    match (answer, scope) {
+        (Visible::Nothing(reason), _) => (DecisionOutcome::Deny, reason.clone()),
+        (Visible::Matching(_), Scope::Matching(selector)) => {
+            let shown: String = selector.to_string().chars().take(MAX_TOLD).collect();
+            (DecisionOutcome::Allow, Reason::new("matching", format!("the policy shows those that match {shown}")))
+        }
+        (Visible::All | Visible::Matching(_), _) => {
+            (DecisionOutcome::Allow, Reason::new("all", "the policy shows all of them"))
+        }
     }
 }

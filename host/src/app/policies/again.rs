@@ -1,6 +1,7 @@
 //! Owns asking a policy once more what was asked before: the question as it was recorded, with the facts that were
 //! looked up then.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,13 +10,15 @@ use kernex_engine::Run;
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest,
-    TargetingDeployment, TargetingPlan, Window,
+    ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
 };
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ActivePolicy;
+use crate::app::Scope;
+use crate::app::gatekeeper::scoped;
 use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
 
 /// A question that can be asked again.
@@ -23,6 +26,8 @@ use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
 pub enum Recorded {
     /// Whether somebody may do something.
     Check(Arc<AuthorizationRequest>),
+    /// Which resources a list shows to somebody.
+    Scope(Arc<ScopeRequest>),
     /// How a deployment goes on.
     Judge(Box<Window>, Vec<u8>),
     /// Whether a person may send a device back.
@@ -50,7 +55,8 @@ pub enum Unrepeatable {
 pub struct Told {
     /// What everybody is told.
     pub finding: Finding,
-    /// What a rollback policy wants done, which its outcome says without the extent; null of others.
+    /// What a rollback policy wants done, which its outcome says without the extent, or what a list shows; null of
+    /// others.
     pub action: Value,
 }
 
@@ -83,6 +89,10 @@ impl Recorded {
                 Ok(Self::Survey(deployment.map_err(|error| unreadable(error.to_string()))?))
             }
             (DecisionGate::Targeting, _) => Err(Unrepeatable::Plan),
+            (DecisionGate::Authorization, question) if ScopeRequest::is_named(question) => {
+                let request = ScopeRequest::deserialize(input).map_err(|error| unreadable(error.to_string()))?;
+                Ok(Self::Scope(Arc::new(request)))
+            }
             (DecisionGate::Authorization, _) => {
                 let request = AuthorizationRequest::deserialize(input);
                 Ok(Self::Check(Arc::new(request.map_err(|error| unreadable(error.to_string()))?)))
@@ -104,20 +114,22 @@ impl Recorded {
     pub fn subject(&self) -> &str {
         match self {
             Self::Check(request) => &request.principal.id,
+            Self::Scope(request) => &request.principal.id,
             Self::Judge(window, _) => &window.deployment,
             Self::Permit(request) => &request.device,
             Self::Survey(deployment) => &deployment.id,
         }
     }
 
-    /// The action, or the contract's name of the question.
+    /// The action, the contract's name of the question, or both.
     #[must_use]
-    pub fn question(&self) -> &str {
+    pub fn question(&self) -> Cow<'_, str> {
         match self {
-            Self::Check(request) => &request.action,
-            Self::Judge(..) => "judge",
-            Self::Permit(_) => "permit",
-            Self::Survey(_) => "plan",
+            Self::Check(request) => Cow::Borrowed(&request.action),
+            Self::Scope(request) => Cow::Owned(request.question()),
+            Self::Judge(..) => Cow::Borrowed("judge"),
+            Self::Permit(_) => Cow::Borrowed("permit"),
+            Self::Survey(_) => Cow::Borrowed("plan"),
         }
     }
 
@@ -126,6 +138,7 @@ impl Recorded {
     pub fn input(&self) -> Value {
         match self {
             Self::Check(request) => json(&**request),
+            Self::Scope(request) => json(&**request),
             Self::Judge(window, state) => serde_json::json!({ "window": window, "state": STANDARD.encode(state) }),
             Self::Permit(request) => json(request),
             Self::Survey(deployment) => json(deployment),
@@ -144,8 +157,15 @@ impl Told {
     pub fn of(decision: &Decision) -> Self {
         let Decision { outcome, code, message, fuel, .. } = decision;
         let finding = Finding { outcome: *outcome, code: code.clone(), message: message.clone(), fuel: *fuel };
-        let judged = decision.output.as_ref().filter(|_| decision.question == "judge");
-        Self { finding, action: judged.map_or(Value::Null, |output| output.0["action"].clone()) }
+        let action = match decision.output.as_ref().map(|output| &output.0) {
+            Some(output) if decision.question == "judge" => output["action"].clone(),
+            Some(output) if ScopeRequest::is_named(&decision.question) => {
+                let scope = Visible::deserialize(output).ok().and_then(|visible| Scope::of(Ok(visible)).ok());
+                scope.map(|(_, scope)| scope.shown()).unwrap_or_default()
+            }
+            Some(_) | None => Value::Null,
+        };
+        Self { finding, action }
     }
 
     /// Whether something else would have happened.
@@ -202,6 +222,16 @@ impl ActivePolicy {
                     Some(answer) => checked(answer),
                     None => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, "the policy gave no answer")),
                 })
+            }
+            Recorded::Scope(request) => {
+                let run = self.engine.scope(&request.principal, &request.action, &request.resource_kind, facts);
+                match Scope::of(run.outcome) {
+                    Ok((visible, scope)) => {
+                        let (outcome, reason) = scoped(&visible, &scope);
+                        Told { action: scope.shown(), ..Told::new(outcome, reason, run.fuel) }
+                    }
+                    Err(reason) => Told::new(DecisionOutcome::Fault, reason, run.fuel),
+                }
             }
             Recorded::Judge(window, state) => {
                 let run = self.engine.judge(window, state, facts);

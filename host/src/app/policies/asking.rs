@@ -8,8 +8,8 @@ use kernex_model::action::Action;
 use kernex_model::document::PolicyRevision;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::{
-    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Permission, PolicyPrincipal, Reason, RollbackOutcome,
-    RollbackRequest, TargetingDeployment, TargetingPlan, Visible, Window,
+    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Permission, Reason, RollbackOutcome, RollbackRequest,
+    ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
 };
 use tokio::sync::mpsc;
 
@@ -54,6 +54,12 @@ impl ActivePolicy {
         self.revision.actions.iter().any(|pattern| pattern.covers(action))
     }
 
+    /// How often in a row it has failed, by its own fault.
+    #[must_use]
+    pub fn faults_in_a_row(&self) -> u32 {
+        self.faults_in_a_row.load(Ordering::Relaxed)
+    }
+
     /// Asks the authorization gate one question.
     pub fn check(&self, request: &AuthorizationRequest) -> Run<Vec<AuthorizationDecision>> {
         let _span = tracing::debug_span!("policy.check", policy = &*self.label).entered();
@@ -61,8 +67,8 @@ impl ActivePolicy {
     }
 
     /// Asks the authorization gate what a list shows.
-    pub fn scope(&self, principal: &PolicyPrincipal, action: &str, kind: &str) -> Run<Visible> {
-        self.noted(self.engine.scope(principal, action, kind, &[]))
+    pub fn scope(&self, request: &ScopeRequest) -> Run<Visible> {
+        self.noted(self.engine.scope(&request.principal, &request.action, &request.resource_kind, &[]))
     }
 
     /// Asks the targeting gate how to classify.

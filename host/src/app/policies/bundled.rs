@@ -140,6 +140,7 @@ pub(super) async fn activate(
         resource_kind: "policy".to_owned(),
         resource_id: Some(revision.name.to_string()),
         decision_id: None,
+        decision_ids: Vec::new(),
         request_id: None,
         address: None,
         detail: Some(Any(

@@ -10,6 +10,7 @@ use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, DecisionGate};
 use kernex_store::{Changes, CommitError};
 use poem_openapi::types::Any;
+use tokio::sync::MutexGuard;
 
 use super::revisions::Standing;
 use super::{ActivePolicy, PolicyError};
@@ -28,6 +29,7 @@ pub(super) fn by_the_host(context: &Context, policy: &PolicyName, why: &str) -> 
         resource_kind: "policy".to_owned(),
         resource_id: Some(policy.to_string()),
         decision_id: None,
+        decision_ids: Vec::new(),
         request_id: None,
         address: None,
         detail: Some(Any(serde_json::json!({ "reason": why }))),
@@ -39,8 +41,8 @@ impl App {
     /// mixture. `expected` is the policy's revision that the caller has seen, where it said so.
     ///
     /// # Errors
-    /// Denied; not found; stale where the policy is not as expected or changes at the same moment; a conflict
-    /// where the caller could not take it back (`would-lock-out`).
+    /// Denied; not found; stale where the policy is not as expected; a conflict where it changed while the call waited
+    /// for its turn (`changed-meanwhile`), and where the caller could not take it back (`would-lock-out`).
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn activate_policy(
         &self,
@@ -50,8 +52,8 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
-        let _change = self.policies.changing().await?;
-        let mut head = self.expected_policy(name, expected).await?;
+        let (_change, head) = self.turn(name, expected).await?;
+        let mut head = head.ok_or(AppError::NotFound("policy"))?;
         let found = self.store.policy_revision(name, revision).await?;
         let found =
             found.ok_or_else(|| AppError::field("unknown-revision", "/revision", "the policy has no such revision"))?;
@@ -76,8 +78,8 @@ impl App {
         expected: Option<u64>,
     ) -> Result<Standing, AppError> {
         let grant = self.may_activate(caller, name)?;
-        let _change = self.policies.changing().await?;
-        let mut head = self.expected_policy(name, expected).await?;
+        let (_change, head) = self.turn(name, expected).await?;
+        let mut head = head.ok_or(AppError::NotFound("policy"))?;
         let now = self.context.now();
         let Some(failed) = head.active else {
             return Err(AppError::conflict("not-active", "no revision of the policy decides"));
@@ -108,16 +110,25 @@ impl App {
         self.gatekeeper.authorize(caller, Action::PolicyActivate, "policy", Some(name.to_string()), Vec::new())
     }
 
-    pub(in crate::app) async fn expected_policy(
+    /// Waits until nobody else of this host changes a policy; gives the policy as it is then, where there is one.
+    ///
+    /// # Errors
+    /// Whoever says what they have seen (`expected`) is told where it is that no more. Whoever does not can at best have
+    /// seen what was there when the call came, and is told where somebody changed it since.
+    pub(in crate::app) async fn turn(
         &self,
         name: &PolicyName,
         expected: Option<u64>,
-    ) -> Result<Policy, AppError> {
-        let head = self.store.policy(name).await?.ok_or(AppError::NotFound("policy"))?;
-        if expected.is_some_and(|expected| expected != head.revision) {
-            return Err(AppError::Stale);
+    ) -> Result<(MutexGuard<'_, ()>, Option<Policy>), AppError> {
+        let seen = self.store.policy(name).await?.map(|head| head.revision);
+        let change = self.policies.changing().await?;
+        let head = self.store.policy(name).await?;
+        let found = head.as_ref().map(|head| head.revision);
+        match expected {
+            Some(_) if found.is_some() && found != expected => Err(AppError::Stale),
+            None if found != seen => Err(changed_meanwhile()),
+            Some(_) | None => Ok((change, head)),
         }
-        Ok(head)
     }
 
     /// Whoever changes the authorization policies must be allowed to change them back, and every action must stay
@@ -164,10 +175,7 @@ impl App {
     pub(super) async fn commit_policy(&self, changes: Changes) -> Result<(), AppError> {
         match self.store.commit(changes).await {
             Ok(()) => Ok(self.policies.refresh().await?),
-            Err(CommitError::Exists { .. } | CommitError::Conflict { .. }) => Err(AppError::conflict(
-                "changed-meanwhile",
-                "somebody else changed the policy at the same moment; look at it and try again",
-            )),
+            Err(CommitError::Exists { .. } | CommitError::Conflict { .. }) => Err(changed_meanwhile()),
             Err(error) => Err(error.into()),
         }
     }
@@ -189,6 +197,11 @@ impl App {
             Err(error) => Err(AppError::Internal(error.to_string())),
         }
     }
+}
+
+fn changed_meanwhile() -> AppError {
+    let detail = "somebody else changed the policy at the same moment; look at it and try again";
+    AppError::conflict("changed-meanwhile", detail)
 }
 
 /// Says what is wrong with settings, each with its pointer into the body.

@@ -33,12 +33,15 @@ pub struct LookingOn {
     pub policy: ActivePolicy,
     percent: u8,
     turn: AtomicU32,
+    /// What lists show has turns of its own: it is asked right behind the question whether somebody may list them, so
+    /// that half of both together would always be the same one.
+    scope_turn: AtomicU32,
     missed: AtomicU64,
 }
 
 impl LookingOn {
     pub(super) fn new(policy: ActivePolicy, percent: u8) -> Self {
-        Self { policy, percent, turn: AtomicU32::new(0), missed: AtomicU64::new(0) }
+        Self { policy, percent, turn: AtomicU32::new(0), scope_turn: AtomicU32::new(0), missed: AtomicU64::new(0) }
     }
 
     /// The share of questions that it is asked, in percent.
@@ -48,10 +51,10 @@ impl LookingOn {
     }
 
     /// Whether it is this question's turn: evenly, the share of them that is wanted.
-    fn takes(&self) -> bool {
+    fn takes(&self, turn: &AtomicU32) -> bool {
         let percent = u32::from(self.percent);
         // As a line is drawn in pixels: a step wherever the share of the turns so far passes a whole number.
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % WHOLE_PERCENT;
+        let turn = turn.fetch_add(1, Ordering::Relaxed) % WHOLE_PERCENT;
         (turn + 1) * percent / WHOLE_PERCENT > turn * percent / WHOLE_PERCENT
     }
 }
@@ -136,9 +139,19 @@ pub fn shadows() -> (Shadows, ShadowInbox) {
 impl Shadows {
     /// Shows a candidate what was decided, where it is its turn and there is room.
     pub fn show(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
-        if !candidate.takes() {
-            return;
+        if candidate.takes(&candidate.turn) {
+            self.hand_over(candidate, shown);
         }
+    }
+
+    /// Shows a candidate what a list was decided to show.
+    pub fn show_scope(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
+        if candidate.takes(&candidate.scope_turn) {
+            self.hand_over(candidate, shown);
+        }
+    }
+
+    fn hand_over(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
         let Ok(place) = self.jobs.try_reserve() else {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
@@ -148,7 +161,7 @@ impl Shadows {
 
     /// Shows a candidate a plan that was made.
     pub fn show_plan(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> ShownPlan) {
-        if !candidate.takes() {
+        if !candidate.takes(&candidate.turn) {
             return;
         }
         let (Ok(room), Ok(place)) = (self.plans.clone().try_acquire_owned(), self.jobs.try_reserve()) else {
@@ -227,7 +240,8 @@ pub(in crate::app) fn compare(
     let differs = decided.differs(&again);
     comparison.count(&decided.finding, &again.finding, differs);
     differs.then(|| {
-        let about = (recorded.subject().to_owned(), recorded.question());
+        let question = recorded.question();
+        let about = (recorded.subject().to_owned(), &*question);
         let findings = (decided.finding, again.finding);
         let mut difference = candidate.difference(about, findings, recorded.input(), (at, request_id), context);
         // Either may keep more secret than the other.

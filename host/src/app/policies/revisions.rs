@@ -2,7 +2,7 @@
 
 use kernex_model::action::Action;
 use kernex_model::digest::Digest;
-use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision};
+use kernex_model::document::{ActionPattern, Instances, Policy, PolicyRevision, WHOLE_PERCENT};
 use kernex_model::name::PolicyName;
 use kernex_model::record::DecisionGate;
 use kernex_model::redaction::SecretFact;
@@ -40,6 +40,8 @@ pub struct Standing {
     pub policy: Policy,
     /// The revision that decides.
     pub active: Option<PolicyRevision>,
+    /// How often in a row it has failed on this host, by its own fault.
+    pub faults_in_a_row: u32,
 }
 
 impl App {
@@ -89,11 +91,13 @@ impl App {
             Some(revision) => self.store.policy_revision(&policy.name, revision).await?,
             None => None,
         };
-        Ok(Standing { policy, active })
+        let faults_in_a_row = policy.active.map_or(0, |active| self.policies.faults_in_a_row(&policy.name, active));
+        Ok(Standing { policy, active, faults_in_a_row })
     }
 
     /// Writes a new revision of a policy, or the first of a new one. It decides nothing before it is activated. Its
-    /// settings are checked by the plugin's own schema, then by the plugin.
+    /// settings are checked by the plugin's own schema, then by the plugin. One that looks on from here on changes who
+    /// does, which is for those who may activate.
     ///
     /// # Errors
     /// Denied; invalid where plugin, gate or settings do not fit, with pointers into the body; a conflict where
@@ -105,15 +109,23 @@ impl App {
         name: &PolicyName,
         new: NewRevision,
     ) -> Result<PolicyRevision, AppError> {
-        let grant =
+        let mut grant =
             self.gatekeeper.authorize(caller, Action::PolicyWrite, "policy", Some(name.to_string()), Vec::new())?;
+        if new.shadow {
+            grant = grant.with(self.may_activate(caller, name)?);
+        }
         let plugin = self.find_plugin(new.plugin).await?.ok_or_else(|| {
             AppError::field("unknown-plugin", "/plugin", "there is no plugin with this digest; upload it first")
         })?;
         if !plugin.gates.contains(&new.gate) {
             return Err(AppError::field("wrong-gate", "/gate", "the plugin does not serve this gate"));
         }
-        let head = self.store.policy(name).await?;
+        let (_change, head) = if new.shadow {
+            let (change, head) = self.turn(name, None).await?;
+            (Some(change), head)
+        } else {
+            (None, self.store.policy(name).await?)
+        };
         if head.as_ref().is_some_and(|head| head.gate != new.gate) {
             return Err(AppError::field("wrong-gate", "/gate", "a policy keeps the gate of its first revision"));
         }
@@ -134,16 +146,19 @@ impl App {
         }
         changes.create(&revision);
         let now = self.context.now();
-        let shadow = new.shadow.then_some(revision.revision);
-        match head {
-            None => {
-                let fresh = Policy { shadow, ..Policy::new(name.clone(), new.gate, now) };
-                changes.create(&fresh);
+        let is_new = head.is_none();
+        let mut head = head.unwrap_or_else(|| Policy::new(name.clone(), new.gate, now));
+        if new.shadow {
+            head.look_on(revision.revision, WHOLE_PERCENT, now);
+        }
+        match (is_new, new.shadow) {
+            (true, _) => {
+                changes.create(&head);
             }
-            Some(head) if new.shadow => {
-                changes.update(&Policy { shadow, updated_at: now, ..head });
+            (false, true) => {
+                changes.update(&head);
             }
-            Some(_) => {}
+            (false, false) => {}
         }
         if new.shadow {
             self.store.forget_shadows(name).await?;

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use kernex_model::name::PolicyName;
+use kernex_model::policy::{ScopeRequest, Visible};
+use kernex_model::selector::Selector;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::cases::MAX_FILE_BYTES;
@@ -100,6 +103,11 @@ fn asked(decision: &Value) -> Option<(Map<String, Value>, Value)> {
         return None;
     }
     let (name, question, expect) = match (decision["gate"].as_str()?, decision["question"].as_str()?) {
+        ("authorization", question) if ScopeRequest::is_named(question) => {
+            let mut question = input.clone();
+            question["principal"] = with_facts(&input["principal"], &["facts"]);
+            ("scope", question, shown(output)?)
+        }
         ("authorization", _) => ("check", check(input), expected(outcome, "deny", code)),
         ("rollback", "judge") => {
             let mut expect = json!({ "outcome": outcome, "code": code });
@@ -120,6 +128,18 @@ fn asked(decision: &Value) -> Option<(Map<String, Value>, Value)> {
 /// The code of an answer without a reason is the host's own word.
 fn expected(outcome: &str, with_reason: &str, code: &Value) -> Value {
     if outcome == with_reason { json!({ "outcome": outcome, "code": code }) } else { json!({ "outcome": outcome }) }
+}
+
+/// What a list was decided to show. A selector that is too long to be written is left out.
+fn shown(output: &Value) -> Option<Value> {
+    Some(match Visible::deserialize(output).ok()? {
+        Visible::All => json!({ "outcome": "all" }),
+        Visible::Matching(requirements) => {
+            let text = Selector::from_policy(requirements).ok()?.to_string();
+            json!({ "outcome": "matching", "selector": text.parse::<Selector>().is_ok().then_some(text) })
+        }
+        Visible::Nothing(reason) => json!({ "outcome": "nothing", "code": reason.code }),
+    })
 }
 
 fn check(input: &Value) -> Value {
@@ -182,7 +202,10 @@ mod tests {
             "context": [{ "name": "address", "value": { "text": "10.0.0.1" } }],
         });
         let permit = json!({ "device": "dev_1", "from_bundle": "bun_1", "to_bundle": "bun_2", "facts": [] });
+        let scope = json!({ "principal": request["principal"], "action": "device:list", "resource_kind": "device" });
+        let sites = json!([{ "key": "site", "operator": "equals", "values": ["a"] }]);
         let log = [
+            decision("authorization", "scope device:list", "allow", scope, json!({ "matching": sites })),
             decision("authorization", "device:list", "deny", request, json!({ "deny": {} })),
             decision(
                 "rollback",
@@ -200,12 +223,15 @@ mod tests {
         let text = serde_yaml_ng::to_string(&json!({ "cases": made })).expect("YAML");
         let read = cases::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let names: Vec<&str> = read.iter().map(|case| case.inquiry.question.name()).collect();
-        assert_eq!(names, ["check", "judge", "permit"]);
-        let Question::Check { request } = &read[0].inquiry.question else { panic!("{text}") };
+        assert_eq!(names, ["scope", "check", "judge", "permit"]);
+        let Question::Scope { principal, resource_kind, .. } = &read[0].inquiry.question else { panic!("{text}") };
+        assert_eq!((principal.roles.as_slice(), resource_kind.as_str()), (&["viewer".to_owned()][..], "device"));
+        assert!(text.contains("selector: site=a"), "{text}");
+        let Question::Check { request } = &read[1].inquiry.question else { panic!("{text}") };
         assert_eq!(request.resource.facts, [kernex_model::policy::Fact::integer("n", 4)]);
-        assert_eq!(read[0].inquiry.facts, [kernex_model::policy::Fact::text("season", "winter")]);
-        assert_eq!((read[0].expect.code.as_deref(), read[2].expect.code.as_deref()), (Some("some-code"), None));
-        let Question::Judge { windows, state } = &read[1].inquiry.question else { panic!("{text}") };
+        assert_eq!(read[1].inquiry.facts, [kernex_model::policy::Fact::text("season", "winter")]);
+        assert_eq!((read[1].expect.code.as_deref(), read[3].expect.code.as_deref()), (Some("some-code"), None));
+        let Question::Judge { windows, state } = &read[2].inquiry.question else { panic!("{text}") };
         assert_eq!((windows[0].in_wave.failed, windows[0].now_ms, state.as_slice()), (2, 7, &[1][..]));
     }
 }

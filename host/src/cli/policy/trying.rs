@@ -164,7 +164,7 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
         let otherwise = if decided == candidate { " otherwise" } else { "" };
         println!("           {} that were {decided} would be {candidate}{otherwise}", change["count"]);
     }
-    for (what, name) in [("by whom", "subjects"), ("of what", "questions")] {
+    for (what, name) in [("by whom", "subjects"), ("device", "devices"), ("of what", "questions")] {
         for (at, count) in breakdown[name].as_array().into_iter().flatten().take(SHOWN).enumerate() {
             let heading = if at == 0 { what } else { "" };
             println!(

@@ -5,7 +5,7 @@ use kernex_model::comparison::MAX_COUNTED;
 use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
 use kernex_model::document::MAX_HISTORY;
 use kernex_model::policy::{LOG_BYTES, MAX_LOG_LINES};
-use kernex_model::record::DecisionGate;
+use kernex_model::record::{DecisionGate, MAX_DECISIONS_NAMED};
 use kernex_model::redaction::MAX_SECRET_FACTS;
 use kernex_model::user::MAX_ROLES;
 use serde_json::{Value, json};
@@ -75,6 +75,8 @@ fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
         ("LogLine", "message", json!({ "maxLength": LOG_BYTES })),
         ("ExclusionCount", "sample", json!({ "maxItems": MAX_SAMPLE })),
         ("Breakdown", "subjects", json!({ "maxItems": MAX_COUNTED })),
+        ("AuditRecord", "decision_ids", json!({ "maxItems": MAX_DECISIONS_NAMED })),
+        ("Breakdown", "devices", json!({ "maxItems": MAX_COUNTED })),
         ("Breakdown", "questions", json!({ "maxItems": MAX_COUNTED })),
         ("Replay", "differences", json!({ "maxItems": MAX_SHOWN })),
         ("PolicyAnswer", "history", json!({ "maxItems": MAX_HISTORY })),

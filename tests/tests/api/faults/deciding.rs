@@ -176,6 +176,12 @@ fn a_rollback_policy_that_fails_sends_no_single_device_back() {
             let detail = back().await.problem(409, "rollback-refused").text("detail");
             blames(&detail, "the rollback policy failed: ", case.2);
             assert!(detail.ends_with("(policy-fault)"), "{detail}");
+            // It was written down before it was answered.
+            let decisions = ground.admin.get("/decisions").query("gate", "rollback").query("subject", &device.id);
+            let decisions = decisions.await.expect(200);
+            let last = &decisions.items()[0];
+            assert_eq!((&last["question"], &last["outcome"]), (&json!("permit"), &json!("fault")), "{last}");
+            assert!(detail.contains(last["message"].as_str().expect("a text")), "{detail}\n{last}");
             ground.goes_on().await;
             ground.take_back("guardian").await;
         }

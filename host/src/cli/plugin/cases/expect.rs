@@ -1,6 +1,6 @@
 //! Owns what a case expects, and how an answer differs from it.
 
-use kernex_model::policy::{Extent, Operator, PolicySelector, Requirement};
+use kernex_model::policy::{Extent, PolicySelector, Requirement};
 use kernex_model::selector::{InvalidSelector, Selector};
 use serde::Deserialize;
 
@@ -156,26 +156,13 @@ fn selectors(what: &str, expected: Option<&str>, found: &PolicySelector) -> Opti
 /// # Errors
 /// Where the selector cannot be written.
 pub(crate) fn canonical(requirements: &[Requirement]) -> Result<String, InvalidSelector> {
-    let mut parts = Vec::new();
-    for requirement in requirements {
-        let mut requirement = requirement.clone();
-        requirement.values.sort();
-        requirement.values.dedup();
-        requirement.operator = match (requirement.operator, requirement.values.len()) {
-            (Operator::OneOf, 1) => Operator::Equals,
-            (Operator::NoneOf, 1) => Operator::Differs,
-            (operator, _) => operator,
-        };
-        parts.push(Selector::from_policy(vec![requirement])?.to_string());
-    }
-    parts.sort();
-    // The whole is held to its own limits, too.
-    Selector::from_policy(requirements.to_vec())?;
-    Ok(if parts.is_empty() { "*".to_owned() } else { parts.join(",") })
+    Ok(Selector::from_policy(requirements.to_vec())?.canonical())
 }
 
 #[cfg(test)]
 mod tests {
+    use kernex_model::policy::Operator;
+
     use super::*;
 
     fn of(text: &str) -> PolicySelector {
