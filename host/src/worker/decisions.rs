@@ -22,23 +22,24 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-/// Writes what waits. Where the database fails it goes on waiting: the buffer is bounded, and counts what finds no room
-/// meanwhile.
+/// Writes what waits. Where the database is away it goes on waiting: the buffer is bounded, and counts what finds no room
+/// meanwhile. What the database refuses would be in the way of all others: it is tried by itself, and then counted as lost.
 pub(super) async fn flush(app: &App) {
-    while let Some(batch) = app.decisions.take(CHUNK) {
+    let mut together = CHUNK;
+    while let Some(batch) = app.decisions.take(together) {
         match app.store.append_decisions(batch.decisions()).await {
             Ok(()) => batch.written(),
-            Err(
-                error @ (StoreError::TimedOut { .. }
-                | StoreError::Unreachable(_)
-                | StoreError::Closed
-                | StoreError::Database(_)),
-            ) => {
+            Err(error @ (StoreError::TimedOut { .. } | StoreError::Unreachable(_) | StoreError::Closed)) => {
                 tracing::warn!(error = %error, waiting = app.decisions.waiting(), "decisions could not be written yet");
                 return;
             }
-            // It is about the decisions themselves: they would be in the way of all others.
-            Err(error @ (StoreError::Unreadable { .. } | StoreError::ForeignCursor | StoreError::TooMany { .. })) => {
+            Err(StoreError::Database(_)) if batch.decisions().len() > 1 => together = 1,
+            Err(
+                error @ (StoreError::Database(_)
+                | StoreError::Unreadable { .. }
+                | StoreError::ForeignCursor
+                | StoreError::TooMany { .. }),
+            ) => {
                 tracing::error!(error = %error, lost = batch.decisions().len(), "decisions cannot be written");
                 batch.lost();
             }
