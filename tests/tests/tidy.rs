@@ -1,4 +1,5 @@
-//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links.
+//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links,
+//! and that no secret is checked in.
 //!
 //! Each checker takes text and gives sentences about what is wrong; each is shown a bad text first, so
 //! that a checker which finds nothing is known to be able to.
@@ -10,12 +11,16 @@ mod arrows;
 mod links;
 #[path = "tidy/scrub.rs"]
 mod scrub;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/workflow.rs"]
+mod workflow;
 
-use tree::{Source, root, sources};
+use tree::{Source, root, sources, tracked};
 
 /// Fails with every sentence, not only the first.
 fn assert_tidy(complaints: &[String]) {
@@ -93,4 +98,21 @@ fn links_in_documents_lead_somewhere() {
         complaints.extend(links::broken(&chapter.path, &chapter.text, |target| folder.join(target).exists()));
     }
     assert_tidy(&complaints);
+}
+
+#[test]
+fn no_secret_is_checked_in() {
+    let files = tracked();
+    assert!(files.len() > 500, "only {} files are checked in", files.len());
+    assert_tidy(&secrets::complaints(&files));
+}
+
+#[test]
+fn github_calls_the_same_targets() {
+    let files = tracked();
+    let makefile = files.iter().find(|file| file.path == "Makefile").expect("there is a Makefile");
+    let workflows: Vec<_> = files.iter().filter(|file| file.path.starts_with(".github/workflows/")).collect();
+    assert!(!workflows.is_empty(), "no workflows were found");
+    let strangers = |workflow: &&Source| workflow::strangers(&workflow.path, &workflow.text, &makefile.text);
+    assert_tidy(&workflows.iter().flat_map(strangers).collect::<Vec<_>>());
 }
