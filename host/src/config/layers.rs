@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
 use tracing_subscriber::EnvFilter;
 
+use super::address::names_a_user;
 use super::{Settings, declared};
 
 /// The file that is read where no other is named, if it exists.
@@ -94,6 +95,7 @@ impl Settings {
         if let Err(error) = self.store_url() {
             return wrong(format!("`store.url`: {error}"));
         }
+        self.check_addresses()?;
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             return wrong(format!("`log.filter`: {error}"));
         }
@@ -108,6 +110,25 @@ impl Settings {
             }
             let value = value.as_f64().map_or_else(|| "no number".to_owned(), |number| number.to_string());
             return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
+        }
+        Ok(())
+    }
+
+    /// Where an address holds what must not be printed. It is not repeated.
+    fn check_addresses(&self) -> Result<(), SettingsError> {
+        let addresses = [
+            ("bundles.url", &self.bundles.url, "the variables AWS_…, GOOGLE_… or AZURE_…"),
+            (
+                "telemetry.otlp_endpoint",
+                &self.telemetry.otlp_endpoint,
+                "`telemetry.otlp_headers`, as `authorization=Basic …` for instance",
+            ),
+        ];
+        for (key, address, place) in addresses {
+            if address.as_deref().is_some_and(names_a_user) {
+                let text = format!("`{key}`: user and password do not belong in an address; they go into {place}");
+                return Err(SettingsError::Invalid(text));
+            }
         }
         Ok(())
     }
@@ -205,6 +226,26 @@ mod tests {
         let shown = settings.to_toml().expect("TOML");
         assert!(shown.contains("password = \"********\""), "{shown}");
         assert!(!shown.contains("1e5") && !format!("{settings:?}").contains("1e5"));
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_not_repeated() {
+        for (toml, key, place) in [
+            (
+                "[telemetry]\notlp_endpoint = \"http://kernex:hunter2@collector:4317\"\n",
+                "`telemetry.otlp_endpoint`",
+                "`telemetry.otlp_headers`",
+            ),
+            ("[bundles]\nurl = \"s3://AKIA:hunter2@bucket/prefix\"\n", "`bundles.url`", "AWS_…"),
+        ] {
+            let error = load(toml, &[], &Overrides::default()).expect_err(toml);
+            assert!(matches!(error, SettingsError::Invalid(_)), "{error:?}");
+            let error = error.to_string();
+            assert!(error.contains(key) && error.contains(place), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let good = "[telemetry]\notlp_endpoint = \"http://collector:4317\"\n[bundles]\nurl = \"s3://bucket/prefix\"\n";
+        assert!(load(good, &[], &Overrides::default()).is_ok());
     }
 
     #[test]
