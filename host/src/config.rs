@@ -6,6 +6,7 @@ mod declared;
 mod layers;
 mod plugins;
 mod reference;
+mod suggestion;
 mod telemetry;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,6 +8,7 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, Val
 use tracing_subscriber::EnvFilter;
 
 use super::address::names_a_user;
+use super::suggestion::suggestion;
 use super::{Settings, declared};
 
 /// The file that is read where no other is named, if it exists.
@@ -32,14 +33,14 @@ pub enum SettingsError {
     #[error("cannot read the settings: {0}")]
     Unreadable(String),
     /// There is no setting of that name.
-    #[error("there is no setting `{key}`{origin}; near it are: {near}")]
+    #[error("there is no setting `{key}`{origin}; {suggestion}")]
     Unknown {
         /// The key as it was given.
         key: String,
         /// ` (in kernex.toml)`, where it is known.
         origin: String,
-        /// What there is in the same table.
-        near: String,
+        /// What was most likely meant, and what there is in the same table.
+        suggestion: String,
     },
     /// A value does not fit its setting.
     #[error("a setting is wrong: {0}")]
@@ -162,8 +163,8 @@ fn refuse_unknown(table: &Map<String, Value>, path: &str, known: &BTreeSet<Strin
         let key = join(path, name);
         if !known.contains(&key) {
             let origin = value.origin().map(|origin| format!(" (in {origin})")).unwrap_or_default();
-            let near = known.iter().filter(|known| parent(known) == path).cloned().collect::<Vec<_>>().join(", ");
-            return Err(SettingsError::Unknown { key, origin, near });
+            let suggestion = suggestion(&key, known);
+            return Err(SettingsError::Unknown { key, origin, suggestion });
         }
         if let ValueKind::Table(inner) = &value.kind {
             refuse_unknown(inner, &key, known)?;
@@ -177,7 +178,8 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn parent(key: &str) -> &str {
+/// The key of the table that a key is in.
+pub(super) fn parent(key: &str) -> &str {
     key.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
@@ -269,6 +271,9 @@ mod tests {
         }
         let error = load("", &[("KERNEX__HTTP__PORT", "1")], &Overrides::default()).expect_err("an unknown key");
         assert!(error.to_string().contains("`http.port`"), "{error}");
+        let error =
+            load("[heartbeat]\npol_s = 1\n", &[], &Overrides::default()).expect_err("a misspelt key").to_string();
+        assert!(error.ends_with("; did you mean `heartbeat.poll_s`?"), "{error}");
     }
 
     #[test]
