@@ -20,6 +20,8 @@ mod tree;
 #[path = "tidy/workflow.rs"]
 mod workflow;
 
+use std::path::Path;
+
 use tree::{Source, root, sources, tracked};
 
 /// Fails with every sentence, not only the first.
@@ -84,18 +86,33 @@ fn migrations_go_both_ways() {
     assert_tidy(&shape::migrations(&names));
 }
 
+/// The text of a file, where it is Markdown.
+fn look(path: &Path) -> Result<Option<String>, &'static str> {
+    let markdown = path.extension().is_some_and(|extension| extension == "md");
+    let text = || std::fs::read_to_string(path).map_err(|_| "cannot be read");
+    if markdown { text().map(Some) } else { Ok(None) }
+}
+
 #[test]
 fn links_in_documents_lead_somewhere() {
+    let root = root().canonicalize().expect("the repository");
     let mut complaints = Vec::new();
     for name in ["README.md", "ARCHITECTURE.md"] {
-        let text = std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        complaints.extend(links::broken(name, &text, |target| root().join(target).exists()));
+        let text = std::fs::read_to_string(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let there = |target: &str| look(&root.join(target).canonicalize().map_err(|_| "does not exist")?);
+        complaints.extend(links::broken(name, &text, there));
     }
+    let book = root.join("docs/src");
     let chapters = sources(&["docs"], "md");
     assert!(chapters.len() > 5, "the book has chapters");
     for chapter in &chapters {
-        let folder = root().join(&chapter.path).parent().expect("a file is in a folder").to_owned();
-        complaints.extend(links::broken(&chapter.path, &chapter.text, |target| folder.join(target).exists()));
+        let folder = root.join(&chapter.path).parent().expect("a file is in a folder").to_owned();
+        let in_book = |target: &str| {
+            let path = folder.join(target).canonicalize().map_err(|_| "does not exist")?;
+            if path.starts_with(&book) { look(&path) } else { Err("leaves the book: name the path, as code") }
+        };
+        complaints.extend(links::broken(&chapter.path, &chapter.text, in_book));
+        complaints.extend(links::dead_paths(&chapter.path, &chapter.text, |path| root.join(path).exists()));
     }
     assert_tidy(&complaints);
 }
