@@ -1,4 +1,4 @@
-# run, test, lint, bench, openapi and setup: each is about one line of cargo.
+# run, test, lint, bench, deny, openapi and setup: each is about one line of cargo.
 #
 # Every command selects the whole workspace, so that all of them resolve one set of features and the
 # dependencies (about 700 crates, some of them in C++) are compiled once for `run`, `test` and `bench`.
@@ -13,7 +13,7 @@ ARGS ?=
 # More than cores: most tests of the whole wait for a server or a fleet most of the time.
 TEST_THREADS ?= 6
 
-.PHONY: run test lint bench openapi setup
+.PHONY: run test lint bench deny openapi setup
 
 run: setup
 	cargo build --workspace --locked
@@ -39,6 +39,12 @@ bench:
 	@.ci/setup wrk venv rotel
 	cargo build --workspace --locked $(OPTIMISED)
 	cargo bench --workspace --locked --profile dev $(OPTIMISED) --bench classify --bench decision --bench heartbeat --bench policies --bench scale
+
+# Licences, advisories and origins of what is built on, by deny.toml. It needs the network and a program that is not
+# needed to build Kernex and takes minutes to build itself, so set-up does not bring it.
+deny:
+	@command -v cargo-deny >/dev/null || { echo 'make deny: cargo-deny is missing: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny --locked check
 
 # What is checked in and made by the program: the document, for those who generate clients, and the book's chapters on
 # settings and policies. Tests say when one has fallen behind.

@@ -32,6 +32,7 @@ pub use api::ApiError;
 const EXIT_SETTINGS: u8 = 3;
 const EXIT_ADDRESS_IN_USE: u8 = 4;
 const EXIT_STORE_HELD: u8 = 5;
+const EXIT_NOT_COMPLETED: u8 = 6;
 /// As shells have it: 128 and the number of the signal.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -58,7 +59,8 @@ Examples:
   kernex completions bash > /etc/bash_completion.d/kernex
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 wrong settings, 4 the address is in use,
-5 another process has the data directory, 130 ended by Ctrl-C.";
+5 another process has the data directory, 6 the watched deployment ended and is not completed,
+130 ended by Ctrl-C.";
 
 /// Options of every command that reads settings.
 #[derive(Debug, clap::Args)]
@@ -144,6 +146,9 @@ pub enum CliError {
     /// A server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// A deployment was watched to its end, which is not the one that it was created for.
+    #[error("{0}")]
+    NotCompleted(String),
     /// Somebody pressed Ctrl-C: not done, and nothing went wrong.
     #[error("{0}")]
     Interrupted(String),
@@ -160,6 +165,7 @@ impl CliError {
             Self::Settings(_) => EXIT_SETTINGS,
             Self::Start(StartError::AddressInUse(_)) => EXIT_ADDRESS_IN_USE,
             Self::Start(StartError::Store(kernex_store::OpenError::Held(_))) => EXIT_STORE_HELD,
+            Self::NotCompleted(_) => EXIT_NOT_COMPLETED,
             Self::Interrupted(_) => EXIT_INTERRUPTED,
             Self::Start(_) | Self::Api(_) | Self::Failed(_) => 1,
         }

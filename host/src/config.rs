@@ -1,10 +1,12 @@
 //! Owns the settings: defaults, then a TOML file, then the environment, then flags, parsed once into typed values.
 
+mod address;
 mod codec;
 mod declared;
 mod layers;
 mod plugins;
 mod reference;
+mod suggestion;
 mod telemetry;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -123,7 +125,7 @@ impl Default for StoreSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct Bundles {
     /// `file:///directory`, `s3://bucket/prefix`, `gs://…` or `az://…`; `bundles` below the data directory where there
-    /// is none.
+    /// is none. Without a user or password.
     #[schemars(extend("x-type" = "URL"))]
     pub url: Option<String>,
     /// The largest bundle that is taken, in bytes.

@@ -200,7 +200,8 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
     Ok(Opened { app, inboxes })
 }
 
-fn storage_settings(settings: &Settings) -> StorageSettings {
+/// Where bundles are kept by these settings.
+pub(crate) fn storage_settings(settings: &Settings) -> StorageSettings {
     StorageSettings {
         url: settings.bundles.url.clone(),
         max_bundle_bytes: settings.bundles.max_bytes,

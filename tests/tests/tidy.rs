@@ -1,4 +1,5 @@
-//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links.
+//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links,
+//! and that no secret is checked in.
 //!
 //! Each checker takes text and gives sentences about what is wrong; each is shown a bad text first, so
 //! that a checker which finds nothing is known to be able to.
@@ -10,12 +11,18 @@ mod arrows;
 mod links;
 #[path = "tidy/scrub.rs"]
 mod scrub;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/workflow.rs"]
+mod workflow;
 
-use tree::{Source, root, sources};
+use std::path::Path;
+
+use tree::{Source, root, sources, tracked};
 
 /// Fails with every sentence, not only the first.
 fn assert_tidy(complaints: &[String]) {
@@ -79,18 +86,50 @@ fn migrations_go_both_ways() {
     assert_tidy(&shape::migrations(&names));
 }
 
+/// The text of a file, where it is Markdown.
+fn look(path: &Path) -> Result<Option<String>, &'static str> {
+    let markdown = path.extension().is_some_and(|extension| extension == "md");
+    let text = || std::fs::read_to_string(path).map_err(|_| "cannot be read");
+    if markdown { text().map(Some) } else { Ok(None) }
+}
+
 #[test]
 fn links_in_documents_lead_somewhere() {
+    let root = root().canonicalize().expect("the repository");
     let mut complaints = Vec::new();
     for name in ["README.md", "ARCHITECTURE.md"] {
-        let text = std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        complaints.extend(links::broken(name, &text, |target| root().join(target).exists()));
+        let text = std::fs::read_to_string(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let there = |target: &str| look(&root.join(target).canonicalize().map_err(|_| "does not exist")?);
+        complaints.extend(links::broken(name, &text, there));
     }
+    let book = root.join("docs/src");
     let chapters = sources(&["docs"], "md");
     assert!(chapters.len() > 5, "the book has chapters");
     for chapter in &chapters {
-        let folder = root().join(&chapter.path).parent().expect("a file is in a folder").to_owned();
-        complaints.extend(links::broken(&chapter.path, &chapter.text, |target| folder.join(target).exists()));
+        let folder = root.join(&chapter.path).parent().expect("a file is in a folder").to_owned();
+        let in_book = |target: &str| {
+            let path = folder.join(target).canonicalize().map_err(|_| "does not exist")?;
+            if path.starts_with(&book) { look(&path) } else { Err("leaves the book: name the path, as code") }
+        };
+        complaints.extend(links::broken(&chapter.path, &chapter.text, in_book));
+        complaints.extend(links::dead_paths(&chapter.path, &chapter.text, |path| root.join(path).exists()));
     }
     assert_tidy(&complaints);
+}
+
+#[test]
+fn no_secret_is_checked_in() {
+    let files = tracked();
+    assert!(files.len() > 500, "only {} files are checked in", files.len());
+    assert_tidy(&secrets::complaints(&files));
+}
+
+#[test]
+fn github_calls_the_same_targets() {
+    let files = tracked();
+    let makefile = files.iter().find(|file| file.path == "Makefile").expect("there is a Makefile");
+    let workflows: Vec<_> = files.iter().filter(|file| file.path.starts_with(".github/workflows/")).collect();
+    assert!(!workflows.is_empty(), "no workflows were found");
+    let strangers = |workflow: &&Source| workflow::strangers(&workflow.path, &workflow.text, &makefile.text);
+    assert_tidy(&workflows.iter().flat_map(strangers).collect::<Vec<_>>());
 }

@@ -28,12 +28,18 @@ impl Terminal<'_> {
         command
     }
 
-    /// Runs a command to its end; gives what it printed.
+    /// Runs a command to its end, which is a good one; gives what it printed.
     async fn run(&self, line: &str) -> String {
+        self.run_to(line, 0).await
+    }
+
+    /// Runs a command to this end; gives what it printed.
+    async fn run_to(&self, line: &str, code: i32) -> String {
         let output = tokio::time::timeout(PATIENCE, self.command(line).output()).await;
         let output = output.unwrap_or_else(|_| panic!("`kernex {line}` does not end")).expect("the program runs");
         let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "`kernex {line}` ended with {}\n{printed}\n{errors}", output.status);
+        let ended = output.status;
+        assert_eq!(ended.code(), Some(code), "`kernex {line}` ended with {ended}\n{printed}\n{errors}");
         printed.into_owned()
     }
 
@@ -98,7 +104,7 @@ fn the_walk_of_the_readme() {
         assert_eq!(devices(&client, "bundle.version=1.0.0").await, DEVICES, "everybody runs it\n{printed}");
 
         let bad = upload(&terminal, "2.0.0").await;
-        let printed = terminal.run(&order(&bad, " --max-attempts 1")).await;
+        let printed = terminal.run_to(&order(&bad, " --max-attempts 1"), 6).await;
         assert!(printed.contains("rolled_back"), "{printed}");
         assert!(printed.contains("policy:guardian"), "who decided it is said\n{printed}");
         assert_eq!(devices(&client, "bundle.version=1.0.0").await, DEVICES, "everybody is back\n{printed}");

@@ -1,4 +1,4 @@
-//! Owns `bundle`: uploads content to a server, streamed from disk, and lists what is there.
+//! Owns `bundle`: uploads content to a server, streamed from disk, shows what is there, and takes it out of use.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use kernex_model::bundle::{Bundle, BundleStatus};
+use kernex_model::id::BundleId;
 use kernex_model::name::{BundleName, BundleVersion, MediaType};
 use reqwest::Method;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use super::listing::{Column, Listing};
+use super::listing::{Column, Format, Listing, show_one};
 use super::operator::Server;
 use super::{ApiError, CliError};
 
@@ -32,7 +34,9 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kernex bundle upload ./gateway-os-1.0.0.img --name gateway-os --version 1.0.0
   kernex bundle upload ./rules.json --name rules --version 7 --media-type application/json
-  kernex bundle list --limit 5";
+  kernex bundle list --limit 5
+  kernex bundle show bun_… --output json
+  kernex bundle retire bun_…";
 
 /// Bundles on a server.
 #[derive(Debug, Subcommand)]
@@ -41,6 +45,22 @@ pub(crate) enum Command {
     Upload(Upload),
     /// List bundles, the newest first
     List(Listing),
+    /// Show one bundle
+    Show(One),
+    /// Take a bundle out of use: devices that run it keep it
+    Retire(One),
+}
+
+/// One bundle on a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    server: Server,
+    /// The bundle (bun_…)
+    bundle: BundleId,
+    /// How it is shown
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
 }
 
 /// Upload a file as a bundle.
@@ -69,6 +89,15 @@ impl Command {
         match self {
             Self::Upload(upload) => upload.run().await,
             Self::List(listing) => listing.print("/api/v1/bundles", &[], &COLUMNS).await,
+            Self::Show(One { server, bundle, output }) => {
+                let shown: Value = server.operator().await?.get(&format!("/api/v1/bundles/{bundle}")).await?;
+                show_one(&shown, &COLUMNS, output)
+            }
+            Self::Retire(One { server, bundle, output }) => {
+                let path = format!("/api/v1/bundles/{bundle}/retire");
+                let retired: Value = server.operator().await?.post(&path, &json!({})).await?;
+                show_one(&retired, &COLUMNS, output)
+            }
         }
     }
 }

@@ -31,7 +31,8 @@ Examples:
 const WATCHING: &str = "\
 On a terminal, watching shows the waves live; elsewhere, a line for each change; with --output json, an object
 in a line for each change. It goes on through restarts of the server and ends when nothing more happens by itself.
-Ctrl-C ends the watching and not the deployment.";
+Ctrl-C ends the watching and not the deployment. The exit code is 0 where the deployment is completed, and 6 where
+it is rolled back or cancelled.";
 
 /// Deployments on a server.
 #[derive(Debug, Subcommand)]

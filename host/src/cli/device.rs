@@ -1,5 +1,8 @@
 //! Owns `device`: lists a server's devices, shows one and why it is as it is, and admits, blocks and retires them.
 
+mod change;
+mod config;
+
 use clap::Subcommand;
 use kernex_model::id::{DeploymentId, DeviceId};
 use kernex_model::selector::Selector;
@@ -30,6 +33,11 @@ Examples:
   kernex device admit dev_…
   kernex device explain dev_…
   kernex device timeline dev_… --limit 20
+  kernex device label dev_… channel=stable legacy=
+  kernex device config put dev_… ./config.json
+  kernex device config get dev_… --output json
+  kernex device config history dev_…
+  kernex device rollback dev_… --to bun_…
   kernex device retire dev_…";
 
 /// Devices on a server.
@@ -57,6 +65,13 @@ pub(crate) enum Command {
     },
     /// Say for each deployment under way why the device gets it, or does not
     Explain(One),
+    /// Set labels of a device, or take them away
+    Label(change::Label),
+    /// A device's config
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Send a device back to an earlier bundle
+    Rollback(change::Rollback),
     /// Admit devices that wait
     Admit(Several),
     /// Block devices: their tokens stop at once
@@ -154,6 +169,9 @@ impl Command {
                 }
                 Ok(())
             }
+            Self::Label(label) => label.run().await,
+            Self::Config(config) => config.run().await,
+            Self::Rollback(rollback) => rollback.run().await,
             Self::Admit(devices) => devices.each("admit").await,
             Self::Block(devices) => devices.each("block").await,
             Self::Unblock(devices) => devices.each("unblock").await,

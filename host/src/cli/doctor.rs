@@ -1,5 +1,8 @@
 //! Owns `doctor`: looks at what a server needs before it is started, and says what to do about what is wrong.
 
+mod bundles;
+mod clock;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -16,8 +19,6 @@ use crate::host::{self, StartError};
 
 /// Room below which a server stops being ready soon, in bytes.
 const LEAST_DISK_BYTES: u64 = 1024 * 1024 * 1024;
-/// 2026-01-01T00:00:00Z: a clock before this program was made is wrong.
-const BUILT_AFTER_MILLIS: i64 = 1_767_225_600_000;
 /// Bits that let others than the owner in.
 const OTHERS: u32 = 0o077;
 
@@ -79,7 +80,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
         good("settings", "they are read; `kernex config show` prints them"),
         directory,
         disk(settings.data_dir()),
-        clock(&context),
+        bundles::bundles(&host::storage_settings(settings)).await,
+        clock::clock(&context, settings),
         port(settings.http.listen, store.held),
     ];
     findings.extend(store.findings);
@@ -172,15 +174,6 @@ fn disk(path: &Path) -> Finding {
             }
         }
     }
-}
-
-fn clock(context: &Context) -> Finding {
-    let now = context.now();
-    if now.as_millis() < BUILT_AFTER_MILLIS {
-        let text = format!("it says {now}: tokens and certificates would be refused");
-        return bad("clock", text, "set the time, `timedatectl set-ntp true` for instance");
-    }
-    good("clock", format!("it says {now}"))
 }
 
 /// Who has the store open listens there, too: a server with these settings.
@@ -321,6 +314,10 @@ async fn plugins(store: Option<&Store>) -> Finding {
     let Some(store) = store else {
         return odd("policies", "they are loaded by the first start");
     };
+    // As after `migrate up` on a machine where no server has run yet.
+    if store.policies().await.is_ok_and(|policies| policies.is_empty()) {
+        return odd("policies", "there are none yet; the first start installs the bundled ones");
+    }
     let loaded = match host::server_engine() {
         Err(error) => {
             return bad("policies", error.to_string(), "give the process more address space (`ulimit -v unlimited`)");

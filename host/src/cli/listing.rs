@@ -18,7 +18,7 @@ pub(crate) enum Format {
     /// Columns, for people.
     #[default]
     Table,
-    /// A JSON array with everything that the server says, for programs.
+    /// JSON with everything that the server says, for programs.
     Json,
 }
 
@@ -97,6 +97,18 @@ fn show(items: &[Value], columns: &[Column], format: Format) -> Result<(), CliEr
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(items).map_err(CliError::failed)?),
         Format::Table => println!("{}", table(items, columns)),
+    }
+    Ok(())
+}
+
+/// Prints one thing: a table of one line, or its JSON object.
+///
+/// # Errors
+/// [`CliError`].
+pub(super) fn show_one(item: &Value, columns: &[Column], format: Format) -> Result<(), CliError> {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(item).map_err(CliError::failed)?),
+        Format::Table => println!("{}", table(std::slice::from_ref(item), columns)),
     }
     Ok(())
 }

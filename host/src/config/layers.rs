@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
 use tracing_subscriber::EnvFilter;
 
+use super::address::names_a_user;
+use super::suggestion::suggestion;
 use super::{Settings, declared};
 
 /// The file that is read where no other is named, if it exists.
@@ -31,14 +33,14 @@ pub enum SettingsError {
     #[error("cannot read the settings: {0}")]
     Unreadable(String),
     /// There is no setting of that name.
-    #[error("there is no setting `{key}`{origin}; near it are: {near}")]
+    #[error("there is no setting `{key}`{origin}; {suggestion}")]
     Unknown {
         /// The key as it was given.
         key: String,
         /// ` (in kernex.toml)`, where it is known.
         origin: String,
-        /// What there is in the same table.
-        near: String,
+        /// What was most likely meant, and what there is in the same table.
+        suggestion: String,
     },
     /// A value does not fit its setting.
     #[error("a setting is wrong: {0}")]
@@ -94,6 +96,7 @@ impl Settings {
         if let Err(error) = self.store_url() {
             return wrong(format!("`store.url`: {error}"));
         }
+        self.check_addresses()?;
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             return wrong(format!("`log.filter`: {error}"));
         }
@@ -108,6 +111,25 @@ impl Settings {
             }
             let value = value.as_f64().map_or_else(|| "no number".to_owned(), |number| number.to_string());
             return wrong(format!("`{key}` is {value}; it must lie between {least} and {most}"));
+        }
+        Ok(())
+    }
+
+    /// Where an address holds what must not be printed. It is not repeated.
+    fn check_addresses(&self) -> Result<(), SettingsError> {
+        let addresses = [
+            ("bundles.url", &self.bundles.url, "the variables AWS_…, GOOGLE_… or AZURE_…"),
+            (
+                "telemetry.otlp_endpoint",
+                &self.telemetry.otlp_endpoint,
+                "`telemetry.otlp_headers`, as `authorization=Basic …` for instance",
+            ),
+        ];
+        for (key, address, place) in addresses {
+            if address.as_deref().is_some_and(names_a_user) {
+                let text = format!("`{key}`: user and password do not belong in an address; they go into {place}");
+                return Err(SettingsError::Invalid(text));
+            }
         }
         Ok(())
     }
@@ -141,8 +163,8 @@ fn refuse_unknown(table: &Map<String, Value>, path: &str, known: &BTreeSet<Strin
         let key = join(path, name);
         if !known.contains(&key) {
             let origin = value.origin().map(|origin| format!(" (in {origin})")).unwrap_or_default();
-            let near = known.iter().filter(|known| parent(known) == path).cloned().collect::<Vec<_>>().join(", ");
-            return Err(SettingsError::Unknown { key, origin, near });
+            let suggestion = suggestion(&key, known);
+            return Err(SettingsError::Unknown { key, origin, suggestion });
         }
         if let ValueKind::Table(inner) = &value.kind {
             refuse_unknown(inner, &key, known)?;
@@ -156,7 +178,8 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn parent(key: &str) -> &str {
+/// The key of the table that a key is in.
+pub(super) fn parent(key: &str) -> &str {
     key.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
@@ -208,6 +231,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_with_a_password_is_refused_and_not_repeated() {
+        for (toml, key, place) in [
+            (
+                "[telemetry]\notlp_endpoint = \"http://kernex:hunter2@collector:4317\"\n",
+                "`telemetry.otlp_endpoint`",
+                "`telemetry.otlp_headers`",
+            ),
+            ("[bundles]\nurl = \"s3://AKIA:hunter2@bucket/prefix\"\n", "`bundles.url`", "AWS_…"),
+        ] {
+            let error = load(toml, &[], &Overrides::default()).expect_err(toml);
+            assert!(matches!(error, SettingsError::Invalid(_)), "{error:?}");
+            let error = error.to_string();
+            assert!(error.contains(key) && error.contains(place), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let good = "[telemetry]\notlp_endpoint = \"http://collector:4317\"\n[bundles]\nurl = \"s3://bucket/prefix\"\n";
+        assert!(load(good, &[], &Overrides::default()).is_ok());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
             ("[http]\nlisten_on = 1\n", "`http.listen_on`"),
@@ -228,6 +271,9 @@ mod tests {
         }
         let error = load("", &[("KERNEX__HTTP__PORT", "1")], &Overrides::default()).expect_err("an unknown key");
         assert!(error.to_string().contains("`http.port`"), "{error}");
+        let error =
+            load("[heartbeat]\npol_s = 1\n", &[], &Overrides::default()).expect_err("a misspelt key").to_string();
+        assert!(error.ends_with("; did you mean `heartbeat.poll_s`?"), "{error}");
     }
 
     #[test]

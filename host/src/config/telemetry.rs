@@ -10,7 +10,8 @@ use super::codec;
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// The collector's address, such as `http://127.0.0.1:4317`; nothing is sent where there is none.
+    /// The collector's address, such as `http://127.0.0.1:4317`, without a user or password; nothing is sent where
+    /// there is none.
     #[schemars(extend("x-type" = "URL"))]
     pub otlp_endpoint: Option<String>,
     /// How the collector is spoken to.

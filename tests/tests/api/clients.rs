@@ -5,14 +5,20 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kernex_tests::harness::{ProcessOptions, ServerProcess, eventually_within, run, tool};
 use serde_json::json;
 use tokio::process::Command;
 
 /// Generates the clients and walks them; see its own words.
 const WALK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/walk.sh");
-/// The device of the book, in Python.
-const DEVICE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/device.py");
+/// The devices of the book.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples");
+/// Lines of code that a bare device may have.
+const MAX_BARE_LINES: usize = 40;
+/// What stands before the 32 bytes of an Ed25519 key in PKCS#8, as OpenSSL writes it (RFC 8410, section 7).
+const PKCS8_HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// How long a device may take to enrol and to update itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,15 +42,47 @@ fn generated_clients_walk_through_a_devices_life() {
             assert!(said.contains(&format!("{client}: walked")), "{said}");
         }
 
-        let mut in_python = Command::new(tool("clients/python/bin/python"));
-        in_python.arg(DEVICE).env("PYTHONPATH", scratch.path().join("python"));
-        takes_an_update(in_python).await;
+        let in_python = |file: &str| {
+            let mut command = Command::new(tool("clients/python/bin/python"));
+            command.arg(Path::new(EXAMPLES).join(file)).env("PYTHONPATH", scratch.path().join("python"));
+            command
+        };
+        let home = tempfile::tempdir().expect("a temporary directory");
+        takes_an_update(in_python("device.py"), &home.path().join("device")).await;
+        takes_an_update(in_python("bare_device.py"), with_a_key().path()).await;
     });
 }
 
 #[test]
-fn the_documented_device_in_rust_takes_an_update() {
-    run(takes_an_update(Command::new(example("device"))));
+fn the_documented_devices_in_rust_take_an_update() {
+    run(async {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        takes_an_update(Command::new(example("device")), &home.path().join("device")).await;
+        takes_an_update(Command::new(example("bare_device")), with_a_key().path()).await;
+    });
+}
+
+#[test]
+fn a_bare_device_has_at_most_forty_lines() {
+    for (file, comment) in [("bare_device.py", "#"), ("bare_device.rs", "//")] {
+        let text = std::fs::read_to_string(Path::new(EXAMPLES).join(file)).expect("an example");
+        // What a file in Python says of itself stands between the first two triple quotes.
+        let code = if comment == "#" { text.splitn(3, "\"\"\"").nth(2).expect("code") } else { &text };
+        let counts = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with(comment);
+        let lines = code.lines().filter(counts).count();
+        assert!((10..=MAX_BARE_LINES).contains(&lines), "{file} has {lines} lines of code");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{file} has lines that are too long");
+    }
+}
+
+/// A device's directory with the key that was made for it, as `openssl genpkey` writes one.
+fn with_a_key() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let key = STANDARD.encode([PKCS8_HEAD.as_slice(), &rand::random::<[u8; 32]>()].concat());
+    let dashes = "-----";
+    let pem = format!("{dashes}BEGIN PRIVATE KEY{dashes}\n{key}\n{dashes}END PRIVATE KEY{dashes}\n");
+    std::fs::write(home.path().join("key.pem"), pem).expect("a key");
+    home
 }
 
 /// An example of this workspace, which cargo builds with its tests.
@@ -56,11 +94,10 @@ fn example(name: &str) -> std::path::PathBuf {
 }
 
 /// Starts the device on a server of its own, deploys a bundle to it, and sees that it has it.
-async fn takes_an_update(mut device: Command) {
+async fn takes_an_update(mut device: Command, home: &Path) {
     let options = ProcessOptions::new().set("admission", "automatic").set("heartbeat.poll_s", 1);
     let server = ServerProcess::start(options).await;
-    let home = tempfile::tempdir().expect("a temporary directory");
-    device.args([server.base().as_str()]).arg(home.path().join("device")).stdin(Stdio::null());
+    device.args([server.base().as_str()]).arg(home).stdin(Stdio::null());
     let mut device = device.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
 
     let admin = server.admin().await;
@@ -80,6 +117,6 @@ async fn takes_an_update(mut device: Command) {
     eventually_within(PATIENCE, "the device runs the bundle", done).await;
     let device = admin.get(&format!("/devices/{}", id.as_str().expect("an identifier"))).await.expect(200);
     assert_eq!(device["verified_bundle_id"], bundle.as_str(), "{device}");
-    let kept = std::fs::read(home.path().join("device/running.img")).expect("the image");
+    let kept = std::fs::read(home.join("running.img")).expect("the image");
     assert!(kept == content, "the image is the one that was uploaded");
 }

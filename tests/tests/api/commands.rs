@@ -73,6 +73,50 @@ fn an_operator_runs_the_fleet_from_the_terminal() {
 }
 
 #[test]
+fn a_device_and_a_bundle_are_changed_from_the_terminal() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let device = server.device().await;
+        let id = device.id.as_str();
+        let terminal = async |words: &str| done(kernex(&server.base(), admin.token(), words).await);
+        let parsed = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
+        let table = terminal(&format!("device label {id} site=berlin legacy=yes")).await;
+        assert!(table.contains("site=berlin") && table.contains("legacy=yes") && table.contains(id), "{table}");
+        let labelled = parsed(terminal(&format!("device label {id} legacy= --output json")).await);
+        assert_eq!(labelled["labels"], json!({"site": "berlin"}));
+        let wrong = kernex(&server.base(), admin.token(), &format!("device label {id} site")).await;
+        assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
+        let back = kernex(&server.base(), admin.token(), &format!("device rollback {id}")).await;
+        assert_eq!(back.status.code(), Some(1));
+        assert!(said(&back).contains("nothing-to-go-back-to"), "{}", said(&back));
+
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        for level in ["info", "debug"] {
+            std::fs::write(file.path(), json!({"log_level": level}).to_string()).expect("a config");
+            let put = terminal(&format!("device config put {id} {}", file.path().display())).await;
+            assert!(put.contains(&format!("log_level={level}")), "{put}");
+        }
+        let config = parsed(terminal(&format!("device config get {id} --output json")).await);
+        assert_eq!((&config["version"], &config["document"]), (&json!(2), &json!({"log_level": "debug"})));
+        let history = terminal(&format!("device config history {id}")).await;
+        let at =
+            |level: &str| history.find(&format!("log_level={level}")).unwrap_or_else(|| panic!("{level}: {history}"));
+        assert!(at("debug") < at("info"), "the newest first\n{history}");
+        std::fs::write(file.path(), "{").expect("no config");
+        let words = format!("device config put {id} {}", file.path().display());
+        let broken = kernex(&server.base(), admin.token(), &words).await;
+        assert_eq!(broken.status.code(), Some(1), "{}", said(&broken));
+
+        let bundle = server.bundle("gateway-os", "1.0.0", b"one").await;
+        assert_eq!(parsed(terminal(&format!("bundle show {bundle} --output json")).await)["status"], "available");
+        let retired = terminal(&format!("bundle retire {bundle}")).await;
+        assert!(retired.contains(&bundle) && retired.contains("retired"), "{retired}");
+        assert!(terminal(&format!("bundle show {bundle}")).await.contains("retired"));
+    });
+}
+
+#[test]
 fn what_waits_is_approved_from_the_terminal() {
     run(async {
         let server = TestServer::start().await;

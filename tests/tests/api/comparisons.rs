@@ -1,6 +1,6 @@
 //! Trying a revision out before it decides: looking on at live traffic, and replays of what was decided.
 
-use kernex_tests::harness::{Answer, Client, TestServer, eventually, run};
+use kernex_tests::harness::{Answer, Client, ServerProcess, TestServer, eventually, run};
 use serde_json::{Value, json};
 
 /// A revision of the authorization policy in which viewers may not list devices.
@@ -180,6 +180,15 @@ async fn replayed(admin: &Client, policy: &str, body: Value) -> Answer {
     ended
 }
 
+/// What `kernex` prints with these words, as somebody at the server.
+async fn printed(server: &TestServer, caller: &Client, words: &str) -> String {
+    let mut command = tokio::process::Command::new(ServerProcess::program());
+    command.args(words.split(' ')).env("KERNEX_SERVER", server.base()).env("KERNEX_TOKEN", caller.token());
+    let output = command.output().await.expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
 /// Waits until the log's buffer has been written.
 async fn written(admin: &Client, denied: &Answer) -> Answer {
     let id = denied["decision"].as_str().expect("a decision").to_owned();
@@ -242,6 +251,11 @@ fn a_replay_tells_whom_a_change_would_have_met() {
         assert_eq!(replay["breakdown"]["subjects"], json!([{"name": operator.id, "count": 3}]));
         assert_eq!(replay["breakdown"]["questions"], json!([{"name": "device:preauthorize", "count": 3}]));
         assert_eq!(replay["differences"].as_array().map(Vec::len), Some(3));
+        let printed = printed(&server, &admin, &format!("policy replay rbac {revision}")).await;
+        assert!(printed.contains("differing  3") && printed.contains("other fuel "), "{printed}");
+        assert_eq!(printed.matches(&format!("  {}  device:preauthorize\n", operator.id)).count(), 3, "{printed}");
+        assert_eq!(printed.matches("\n  decided    allow: ").count(), 3, "{printed}");
+        assert_eq!(printed.matches("\n  candidate  deny: ").count(), 3, "{printed}");
         // Nothing of it was done.
         assert_eq!(admin.get("/policies/rbac").await.expect(200)["active"]["revision"], 1);
 

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use kernex_tests::harness::{ServerProcess, TestServer, eventually, run};
 use tokio::process::Command;
@@ -62,6 +63,43 @@ fn whatever_is_wrong_has_a_remedy() {
 
         let (well, code) = doctor(directory, &[]).await;
         assert_eq!(code, Some(0), "{well}");
+    });
+}
+
+#[test]
+fn disk_clock_and_the_place_for_bundles_are_looked_at() {
+    run(async {
+        let made = tempfile::tempdir().expect("a temporary directory");
+        let directory = made.path();
+        std::fs::write(directory.join("file"), "x").expect("a file");
+        let at = format!("file://{}", directory.join("file").display());
+        wrong(directory, &[("KERNEX__BUNDLES__URL", &at)], "bundles", "is no directory", "set `bundles.url`").await;
+        let nowhere = [("KERNEX__BUNDLES__URL", "ftp://nowhere")];
+        wrong(directory, &nowhere, "bundles", "cannot use `ftp://nowhere`", "`bundles.url`").await;
+
+        let mut private = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+        private.create(directory.join("data")).expect("a directory");
+        let ahead = std::fs::File::create(directory.join("data/ahead")).expect("a file");
+        ahead.set_modified(SystemTime::now() + Duration::from_secs(24 * 3_600)).expect("it is ours");
+        wrong(directory, &[], "clock", "data/ahead is of ", "timedatectl").await;
+        std::fs::remove_file(directory.join("data/ahead")).expect("it is ours");
+
+        let migrated = Command::new(ServerProcess::program())
+            .args(["migrate", "up", "--data-dir", "data"])
+            .current_dir(directory)
+            .output()
+            .await
+            .expect("the program runs");
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let (well, code) = doctor(directory, &[]).await;
+        assert!(well.contains("the first start installs the bundled ones"), "{well}");
+        assert_eq!(code, Some(0), "{well}");
+
+        // A file system without any room, on every Linux.
+        std::fs::remove_dir_all(directory.join("data")).expect("it is ours");
+        std::os::unix::fs::symlink("/proc", directory.join("data")).expect("a link");
+        wrong(directory, &[], "disk", "0 MiB are free", "make room").await;
     });
 }
 

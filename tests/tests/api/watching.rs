@@ -75,8 +75,9 @@ fn a_watch_goes_on_through_a_restart_and_prints_every_change() {
 
         let cancel = format!("/deployments/{deployment}/cancel");
         admin.post(&cancel).json(json!({ "reason": "it is enough" })).await.expect(200);
-        objects.ends_with(0).await;
-        lines.ends_with(0).await;
+        objects.ends_with(6).await;
+        lines.ends_with(6).await;
+        assert!(lines.noted().contains(&format!("kernex: {deployment} is cancelled")), "{}", lines.noted());
         let printed = objects.printed();
         let seen: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
         assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "an object for each change\n{printed}");
@@ -133,8 +134,8 @@ fn what_waits_for_approval_is_watched_until_it_ends() {
         admin.post(&format!("{path}/approve")).json(json!({})).await.expect(200);
         objects.says("\"approved_by\":[\"usr_").await;
         admin.post(&format!("{path}/cancel")).json(json!({"reason": "it is enough"})).await.expect(200);
-        lines.ends_with(0).await;
-        objects.ends_with(0).await;
+        lines.ends_with(6).await;
+        objects.ends_with(6).await;
         assert!(lines.printed().contains("cancelled because it is enough"), "{}", lines.printed());
     });
 }

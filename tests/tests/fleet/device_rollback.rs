@@ -1,7 +1,7 @@
 //! Owns sending one device back by hand: where to, and every clear error.
 
-use kernex_tests::harness::{eventually, run};
-use serde_json::json;
+use kernex_tests::harness::{ServerProcess, eventually, run};
+use serde_json::{Value, json};
 
 use super::commander::{Commander, quick_with, server};
 use super::squad::squad;
@@ -42,8 +42,14 @@ fn one_device_goes_back_and_the_others_stay() {
         let bundle = commander.client.get(&format!("/bundles/{two}")).await.expect(200);
         assert_eq!(bundle["status"], "available", "one device does not condemn a bundle");
 
-        // Forward again, by name.
-        commander.client.post(&path).json(json!({"to_bundle": two})).await.expect(202);
+        // Forward again, by name, from the terminal.
+        let mut command = tokio::process::Command::new(ServerProcess::program());
+        command.args(["device", "rollback"]).arg(device.id()).args(["--to", two.as_str(), "--output", "json"]);
+        command.env("KERNEX_SERVER", server.base()).env("KERNEX_TOKEN", commander.client.token());
+        let output = command.output().await.expect("the program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let sent: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&sent["device_id"], &sent["bundle_id"]), (&json!(device.id()), &json!(two)), "{sent}");
         eventually("the device runs the later bundle", async || (device.bundle().as_ref() == Some(&two)).then_some(()))
             .await;
         let decisions = commander.decisions("rollback", device.id()).await;

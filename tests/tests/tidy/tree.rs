@@ -1,6 +1,8 @@
 //! Owns finding the files that the rules are about.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// One file.
 pub(crate) struct Source {
@@ -31,6 +33,22 @@ pub(crate) fn sources(folders: &[&str], extension: &str) -> Vec<Source> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
+}
+
+/// All files that are checked in, whatever they are; what is no text is read as far as it is one.
+pub(crate) fn tracked() -> Vec<Source> {
+    // The checkout may be another user's than the one who runs the tests.
+    let arguments = ["-c", "safe.directory=*", "ls-files", "-z"];
+    let list = Command::new("git").args(arguments).current_dir(root()).output().expect("git is there");
+    assert!(list.status.success(), "git ls-files: {}", String::from_utf8_lossy(&list.stderr));
+    let names = String::from_utf8(list.stdout).expect("paths are UTF-8");
+    let read = |path: &str| match std::fs::read(root().join(path)) {
+        Ok(bytes) => Some(Source { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() }),
+        // Somebody is about to check in that it is gone.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{path}: {error}"),
+    };
+    names.split('\0').filter(|path| !path.is_empty()).filter_map(read).collect()
 }
 
 fn walk(directory: &Path, path: &str, extension: &str, found: &mut Vec<Source>) {

@@ -73,7 +73,7 @@ impl StorageSettings {
     }
 
     /// The directory, where it is one.
-    fn directory(&self) -> Option<&FsPath> {
+    pub(crate) fn directory(&self) -> Option<&FsPath> {
         match &self.url {
             None => Some(&self.directory),
             Some(url) => url.strip_prefix("file://").map(FsPath::new).filter(|path| path.is_absolute()),
@@ -219,6 +219,17 @@ impl BundleStorage {
                 Err(error) => Err(StorageError::from_io(&error)),
             },
             None => self.holds(&Digest::of(b"")).await.map(drop),
+        }
+    }
+
+    /// Whether the store of objects at a URL answers. Changes nothing there, which opening it may.
+    ///
+    /// # Errors
+    /// As [`BundleStorage::open`].
+    pub async fn answers(url: &str) -> Result<(), StorageError> {
+        match remote(url)?.head(&location(&Digest::of(b""))).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

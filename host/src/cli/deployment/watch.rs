@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, ProgressDrawTarget};
 use kernex_model::bundle::Bundle;
+use kernex_model::deployment::DeploymentState;
 use kernex_model::id::DeploymentId;
 use kernex_model::time::Timestamp;
 
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Shows a deployment and what changes, until it is settled.
 ///
 /// # Errors
-/// [`CliError`], which says how to come back. How the deployment ends is no error.
+/// [`CliError::NotCompleted`] where the deployment ends otherwise than completed; any other says how to come back.
 pub(super) async fn watch(server: &Server, first: Seen, output: Output) -> Result<(), CliError> {
     let id = first.shown.id;
     let mut screen = Screen::new(server, &first, output).await;
@@ -38,11 +39,27 @@ pub(super) async fn watch(server: &Server, first: Seen, output: Output) -> Resul
             Err(error) => CliError::failed(error),
         }),
     };
-    ended.map_err(|error| {
+    let last = ended.map_err(|error| {
         screen.leave();
         let text = format!("{error}; {}", way_back(server, id));
         if matches!(error, CliError::Interrupted(_)) { CliError::Interrupted(text) } else { CliError::Failed(text) }
-    })
+    })?;
+    outcome(id, last.shown.state)
+}
+
+/// Whether a settled deployment came to what it was created for.
+fn outcome(id: DeploymentId, state: DeploymentState) -> Result<(), CliError> {
+    match state {
+        DeploymentState::Completed => Ok(()),
+        DeploymentState::Draft
+        | DeploymentState::AwaitingApproval
+        | DeploymentState::Running
+        | DeploymentState::Paused
+        | DeploymentState::Halted
+        | DeploymentState::Cancelled
+        | DeploymentState::RollingBack
+        | DeploymentState::RolledBack => Err(CliError::NotCompleted(format!("{id} is {}", state.as_str()))),
+    }
 }
 
 /// The deployment is the server's; whoever watches it may go and come.
@@ -53,7 +70,8 @@ fn way_back(server: &Server, id: DeploymentId) -> String {
     )
 }
 
-async fn follow(server: &Server, mut seen: Seen, screen: &mut Screen) -> Result<(), CliError> {
+/// Gives the deployment as it is in the end.
+async fn follow(server: &Server, mut seen: Seen, screen: &mut Screen) -> Result<Seen, CliError> {
     let mut line = Connection::new();
     screen.begin(&seen)?;
     while !seen.shown.settled {
@@ -73,7 +91,8 @@ async fn follow(server: &Server, mut seen: Seen, screen: &mut Screen) -> Result<
             Err(error) => return Err(error),
         }
     }
-    screen.end(&seen)
+    screen.end(&seen)?;
+    Ok(seen)
 }
 
 /// The next answer. The login is asked for each time, because a deployment may take longer than an access
@@ -96,7 +115,11 @@ async fn next(server: &Server, seen: &Seen, screen: &mut Screen, line: &Connecti
 fn passes(error: &CliError) -> bool {
     match error {
         CliError::Api(error) => error.passing().is_some(),
-        CliError::Settings(_) | CliError::Start(_) | CliError::Interrupted(_) | CliError::Failed(_) => false,
+        CliError::Settings(_)
+        | CliError::Start(_)
+        | CliError::NotCompleted(_)
+        | CliError::Interrupted(_)
+        | CliError::Failed(_) => false,
     }
 }
 
@@ -269,6 +292,17 @@ mod tests {
         };
         assert!(passes(&answered(503)) && passes(&answered(429)));
         assert!(!passes(&answered(403)) && !passes(&CliError::Failed("nobody is logged in".to_owned())));
+    }
+
+    #[test]
+    fn only_a_completed_deployment_ends_well() {
+        let id: DeploymentId = "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D".parse().expect("an identifier");
+        assert!(outcome(id, DeploymentState::Completed).is_ok());
+        for state in [DeploymentState::RolledBack, DeploymentState::Cancelled, DeploymentState::Halted] {
+            let error = outcome(id, state).expect_err("not what it was created for");
+            assert_eq!(error.exit_code(), 6);
+            assert_eq!(error.to_string(), format!("{id} is {}", state.as_str()));
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ const COLUMNS: [Column; 7] = [
 ];
 /// Pause between two looks at a replay.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Names of a breakdown that are printed.
+/// Names of a breakdown, and differences, that are printed.
 const SHOWN: usize = 10;
 
 /// Let a revision look on.
@@ -132,6 +132,7 @@ impl Replay {
             one_line(text(&replay["from"]))
         );
         print_comparison(&replay["comparison"], &replay["breakdown"]);
+        print_differences(replay["differences"].as_array().map_or(&[][..], Vec::as_slice));
         Ok(())
     }
 
@@ -174,12 +175,59 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
             );
         }
     }
-    for (name, heading) in
-        [("faults", "failed"), ("missed", "missed"), ("not_kept", "not kept"), ("unrepeatable", "not asked")]
-    {
+    for (name, heading) in [
+        ("faults", "failed"),
+        ("other_fuel", "other fuel"),
+        ("missed", "missed"),
+        ("not_kept", "not kept"),
+        ("unrepeatable", "not asked"),
+    ] {
         if count(name) > 0 {
             println!("{heading:<10} {}", count(name));
         }
     }
     println!("fuel       {} decided, {} candidate", count("decided_fuel"), count("candidate_fuel"));
+}
+
+/// The first of them, each with both reasons.
+fn print_differences(differences: &[Value]) {
+    for difference in differences.iter().take(SHOWN) {
+        println!("\n{}", described(difference));
+    }
+    if differences.len() > SHOWN {
+        println!("\nThe operation has {} more of them.", differences.len() - SHOWN);
+    }
+}
+
+/// One difference in three lines: about whom, what was decided, and what would have been.
+fn described(difference: &Value) -> String {
+    let finding = |name: &str| {
+        let finding = &difference[name];
+        format!("{}: {} ({})", text(&finding["outcome"]), text(&finding["message"]), text(&finding["code"]))
+    };
+    let lines = [
+        format!("{}  {}  {}", text(&difference["at"]), text(&difference["subject"]), text(&difference["question"])),
+        format!("  decided    {}", finding("decided")),
+        format!("  candidate  {}", finding("candidate")),
+    ];
+    lines.map(|line| one_line(&line)).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_has_both_reasons() {
+        let difference = json!({
+            "at": "2026-11-21T15:45:00.000Z", "subject": "dep_1", "question": "judge",
+            "decided": { "outcome": "proceed", "code": "within-limits", "message": "3 of 40\u{1b}[2J failed" },
+            "candidate": { "outcome": "roll_back", "code": "failure-share-exceeded", "message": "at most 5 % may" },
+        });
+        assert_eq!(
+            described(&difference),
+            "2026-11-21T15:45:00.000Z  dep_1  judge\n  decided    proceed: 3 of 40 [2J failed (within-limits)\n  \
+             candidate  roll_back: at most 5 % may (failure-share-exceeded)"
+        );
+    }
 }

@@ -102,6 +102,7 @@ async fn content_comes_back_from_an_object_store() {
     let settings = StorageSettings { url: Some("memory:///prefix".to_owned()), ..settings(&directory) };
     let storage = BundleStorage::open(&settings).await.expect("an object store in memory");
     store_and_read(&storage).await;
+    BundleStorage::answers("memory:///prefix").await.expect("an object store in memory");
     let left: Vec<_> = storage.objects.list(None).try_collect().await.expect("listed");
     assert_eq!(left.len(), 1, "{left:?}");
 }
@@ -119,6 +120,7 @@ async fn a_url_names_the_place() {
             matches!(BundleStorage::open(&of(wrong.to_owned())).await, Err(StorageError::Setting { .. })),
             "{wrong}"
         );
+        assert!(matches!(BundleStorage::answers(wrong).await, Err(StorageError::Setting { .. })), "{wrong}");
     }
 }
 

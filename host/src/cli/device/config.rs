@@ -1,0 +1,90 @@
+//! Owns `device config`: shows a device's config, writes a new one, and lists what there was.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use kernex_model::id::DeviceId;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cli::listing::{Column, Format, Listing, show_one};
+use crate::cli::operator::Server;
+use crate::cli::{ApiError, CliError};
+
+const COLUMNS: [Column; 5] = [
+    ("version", "/version"),
+    ("created", "/created_at"),
+    ("by", "/created_by"),
+    ("assignment", "/assignment_id"),
+    ("document", "/document"),
+];
+
+/// A device's config.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Show a device's latest config, delivered or not
+    Get {
+        #[command(flatten)]
+        server: Server,
+        /// The device (dev_…)
+        device: DeviceId,
+        /// How it is shown
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Write a new version, which the device gets with its next heartbeat
+    Put(Put),
+    /// List the versions of a device's config, the newest first
+    History {
+        #[command(flatten)]
+        listing: Listing,
+        /// The device (dev_…)
+        device: DeviceId,
+    },
+}
+
+/// Write a new version.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    server: Server,
+    /// The device (dev_…)
+    device: DeviceId,
+    /// A file with the document: any JSON
+    file: PathBuf,
+    /// How the version is shown
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+impl Config {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Get { server, device, output } => {
+                let config: Value = server.operator().await?.get(&path(device)).await?;
+                show_one(&config, &COLUMNS, output)
+            }
+            Self::Put(put) => put.run().await,
+            Self::History { listing, device } => {
+                listing.print(&format!("{}/versions", path(device)), &[], &COLUMNS).await
+            }
+        }
+    }
+}
+
+impl Put {
+    async fn run(self) -> Result<(), CliError> {
+        let failed = |why: String| CliError::Failed(format!("{}: {why}", self.file.display()));
+        let text = std::fs::read_to_string(&self.file).map_err(|error| failed(error.to_string()))?;
+        let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        let operator = self.server.operator().await?;
+        let request = operator.api.request(Method::PUT, &path(self.device), Some(operator.token()))?;
+        let answer = operator.api.send(request.json(&json!({ "document": document }))).await?;
+        let config: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        show_one(&config, &COLUMNS, self.output)
+    }
+}
+
+fn path(device: DeviceId) -> String {
+    format!("/api/v1/devices/{device}/config")
+}
