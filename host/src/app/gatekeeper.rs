@@ -8,10 +8,9 @@ use std::sync::Arc;
 use kernex_model::action::Action;
 use kernex_model::id::AuditId;
 use kernex_model::name::PolicyName;
-use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Reason, Resource, Visible};
+use kernex_model::policy::{AuthorizationDecision, AuthorizationRequest, Fact, Fault, Reason, Resource};
 use kernex_model::principal::Principal;
 use kernex_model::record::{AuditRecord, Decision, DecisionOutcome};
-use kernex_model::selector::Selector;
 use kernex_store::Changes;
 use poem_openapi::types::Any;
 
@@ -21,7 +20,7 @@ use super::decision_log::DecisionLog;
 use super::error::AppError;
 use super::policies::looking_on::Shadows;
 use super::policies::{ActivePolicy, Covering, Policies};
-use super::verdict::{POLICY_FAULT, fault_reason};
+use super::verdict::fault_reason;
 use crate::telemetry::Metrics;
 use question::Question;
 
@@ -112,7 +111,7 @@ impl Gatekeeper {
         for policy in &covering.deciding {
             let asked = self.ask(policy, &request, &covering);
             let outcome = asked.outcome();
-            self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
+            self.metrics.decided(&policy.label, outcome.as_str(), asked.fault, asked.fuel, asked.duration);
             self.show(&covering, &asked, caller);
             if outcome != DecisionOutcome::Allow {
                 return Err(Refusal::Decided(Box::new(asked.decision(caller, &self.context))));
@@ -156,15 +155,11 @@ impl Gatekeeper {
 
     fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>, covering: &Covering) -> Question {
         let run = policy.check(request);
-        let answer = match run.outcome {
-            // The engine made sure that there are as many answers as questions.
-            Ok(mut answers) => answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer")),
-            Err(fault) => Err(fault_reason(GATE, fault)),
-        };
         Question {
             policy: policy.clone(),
             request: request.clone(),
-            answer,
+            fault: run.outcome.as_ref().err().map(Fault::code),
+            answer: run.outcome.map_err(|fault| fault_reason(GATE, fault)),
             facts_read: run.facts_read,
             log: run.log,
             fuel: run.fuel,
@@ -198,11 +193,8 @@ impl Gatekeeper {
         let candidate = candidate.filter(|policy| policy.covers(action));
         for policy in others.chain(candidate) {
             match policy.check(&request).outcome {
-                Ok(answers) => match answers.into_iter().next() {
-                    Some(AuthorizationDecision::Allow) => {}
-                    Some(AuthorizationDecision::Deny(reason)) => return Err(reason),
-                    None => return Err(Reason::new(POLICY_FAULT, "the policy gave no answer")),
-                },
+                Ok(AuthorizationDecision::Allow) => {}
+                Ok(AuthorizationDecision::Deny(reason)) => return Err(reason),
                 Err(fault) => return Err(fault_reason(GATE, fault)),
             }
         }
@@ -265,23 +257,20 @@ impl Gatekeeper {
     ) -> Result<Scope, AppError> {
         let run = policy.scope(&caller.to_policy(), action.as_str(), kind);
         let outcome = match &run.outcome {
-            Ok(Visible::All | Visible::Matching(_)) => DecisionOutcome::Allow,
-            Ok(Visible::Nothing(_)) => DecisionOutcome::Deny,
+            Ok(Scope::All | Scope::Matching(_)) => DecisionOutcome::Allow,
+            Ok(Scope::Nothing) => DecisionOutcome::Deny,
             Err(_) => DecisionOutcome::Fault,
         };
-        self.metrics.decided(&policy.label, outcome.as_str(), run.fuel, run.duration);
+        let fault = run.outcome.as_ref().err().map(Fault::code);
+        self.metrics.decided(&policy.label, outcome.as_str(), fault, run.fuel, run.duration);
         let failed = match run.outcome {
-            Ok(Visible::All) => return Ok(Scope::All),
-            Ok(Visible::Nothing(_)) => return Ok(Scope::Nothing),
-            Ok(Visible::Matching(requirements)) => match Selector::from_policy(requirements) {
-                Ok(selector) => return Ok(Scope::Matching(selector)),
-                Err(error) => error.to_string(),
-            },
-            Err(fault) => fault.to_string(),
+            Ok(scope) => return Ok(scope),
+            Err(failed) => failed,
         };
         let asked = Question {
             policy: policy.clone(),
             request: Arc::new(self.request(caller, action, kind, None, Vec::new())),
+            fault,
             answer: Err(fault_reason(GATE, failed)),
             facts_read: run.facts_read,
             log: run.log,

@@ -94,7 +94,11 @@ impl Metrics {
                 .u64_counter("kernex.problems")
                 .with_description("Problem documents that were answered, by their code.")
                 .build(),
-            decisions: seconds(&meter, "kernex.decision.duration", "How long decisions took, by policy and outcome."),
+            decisions: seconds(
+                &meter,
+                "kernex.decision.duration",
+                "How long decisions took, by policy, outcome and fault.",
+            ),
             fuel: meter
                 .u64_histogram("kernex.decision.fuel")
                 .with_description("Fuel that decisions used, by policy.")
@@ -180,11 +184,19 @@ impl Metrics {
         self.0.problems.add(1, &[KeyValue::new("code", code.to_owned())]);
     }
 
-    /// A policy was asked.
-    pub fn decided(&self, policy: &Arc<str>, outcome: &'static str, fuel: u64, took: Duration) {
+    /// A policy was asked; a fault is named by its code.
+    pub fn decided(
+        &self,
+        policy: &Arc<str>,
+        outcome: &'static str,
+        fault: Option<&'static str>,
+        fuel: u64,
+        took: Duration,
+    ) {
         let policy = KeyValue::new("policy", policy.clone());
         self.0.fuel.record(fuel, std::slice::from_ref(&policy));
-        self.0.decisions.record(took.as_secs_f64(), &[policy, KeyValue::new("outcome", outcome)]);
+        let attributes = [policy, KeyValue::new("outcome", outcome), KeyValue::new("fault", fault.unwrap_or_default())];
+        self.0.decisions.record(took.as_secs_f64(), &attributes);
     }
 
     /// A revision that looks on was compared with the one that decides.

@@ -31,6 +31,8 @@ pub(super) struct Question {
     pub(super) policy: Arc<ActivePolicy>,
     pub(super) request: Arc<AuthorizationRequest>,
     pub(super) answer: Result<AuthorizationDecision, Reason>,
+    /// The code of a failure, for the metrics.
+    pub(super) fault: Option<&'static str>,
     pub(super) facts_read: Vec<Fact>,
     pub(super) log: Log,
     pub(super) fuel: u64,

@@ -9,13 +9,14 @@ use kernex_engine::Run;
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest,
-    TargetingDeployment, TargetingPlan, Window,
+    TargetingDeployment, Window,
 };
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ActivePolicy;
+use super::asking::Surveyed;
 use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
 
 /// A question that can be asked again.
@@ -176,7 +177,7 @@ pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason
 }
 
 /// What an answer to a survey comes to.
-fn surveyed(answer: &Result<TargetingPlan, Reason>) -> (DecisionOutcome, Reason) {
+fn surveyed(answer: &Surveyed) -> (DecisionOutcome, Reason) {
     match answer {
         Ok(_) => (DecisionOutcome::Planned, Reason::new("planned", "the policy would plan it")),
         Err(reason) => (DecisionOutcome::Deny, reason.clone()),
@@ -210,7 +211,7 @@ impl ActivePolicy {
                 Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
             }
             Recorded::Permit(request) => told("rollback", self.engine.permit(request, facts), permitted),
-            Recorded::Survey(deployment) => told("targeting", self.engine.survey(deployment, facts), surveyed),
+            Recorded::Survey(deployment) => told("targeting", self.surveyed(deployment, facts), surveyed),
         }
     }
 }
