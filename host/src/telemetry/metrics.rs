@@ -49,7 +49,7 @@ pub trait Signals: Send + Sync + 'static {
     fn devices(&self) -> Vec<(&'static str, u64)>;
     /// Assignments by state, of deployments that are not settled.
     fn assignments(&self) -> Vec<(&'static str, u64)>;
-    /// What waits to be written, by queue.
+    /// What waits to be written or compared, by queue.
     fn waiting(&self) -> Vec<(&'static str, u64)>;
     /// Decisions that were not kept because the log's buffer was full.
     fn dropped_decisions(&self) -> u64;
@@ -156,7 +156,9 @@ impl Metrics {
         gauge("kernex.assignments", "Assignments of deployments that are not settled, by state.", "state", |signals| {
             signals.assignments()
         });
-        gauge("kernex.queue.length", "What waits to be written, by queue.", "queue", |signals| signals.waiting());
+        gauge("kernex.queue.length", "What waits to be written or compared, by queue.", "queue", |signals| {
+            signals.waiting()
+        });
         let dropped = signals.clone();
         meter
             .u64_observable_counter("kernex.decisions.dropped")
@@ -234,12 +236,21 @@ fn seconds(meter: &Meter, name: &'static str, description: &'static str) -> Hist
 }
 
 fn observe_failures(meter: &Meter, failures: &ExportFailures) {
-    let failures = failures.clone();
+    let (failures, dropped) = (failures.clone(), failures.clone());
     meter
         .u64_observable_counter("kernex.telemetry.export_failures")
         .with_description("Exports to the collector that failed, by signal; what they carried is lost.")
         .with_callback(move |observer| {
             for (signal, count) in failures.counts() {
+                observer.observe(count, &[KeyValue::new("signal", signal)]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("kernex.telemetry.dropped")
+        .with_description("Spans and log records that were not sent because too many waited, by signal.")
+        .with_callback(move |observer| {
+            for (signal, count) in dropped.dropped() {
                 observer.observe(count, &[KeyValue::new("signal", signal)]);
             }
         })
