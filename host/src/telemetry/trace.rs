@@ -90,7 +90,7 @@ impl Telemetry {
         Ok(Self { failures, traces: Some(traces), logs: Some(logs) })
     }
 
-    /// Exports that failed since the start.
+    /// What was lost since the start on the way to the collector.
     #[must_use]
     pub fn failures(&self) -> &ExportFailures {
         &self.failures

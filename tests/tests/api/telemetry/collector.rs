@@ -13,7 +13,7 @@ use tokio::process::Child;
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 /// Pause between two looks at what it printed.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A record's attributes stand together: this many lines below the first one.
+/// A record's attributes stand together: so many lines from the first one.
 const RECORD_LINES: usize = 8;
 
 pub(super) fn free_port() -> u16 {
@@ -102,7 +102,7 @@ impl Collector {
 
     /// Waits until it has shown all of these.
     pub(super) async fn shows(&self, wanted: &[&str]) {
-        self.until(&wanted.join(", "), |text| wanted.iter().all(|wanted| text.contains(wanted)).then_some(())).await;
+        self.until(&wanted.join(", "), |text| wanted.iter().all(|wanted| text.contains(*wanted)).then_some(())).await;
     }
 
     /// Waits until it has shown such a span.
@@ -113,15 +113,12 @@ impl Collector {
     /// Waits until it has shown a log record of this request and principal.
     pub(super) async fn record(&self, request: &str, principal: &str) {
         let what = format!("a record of {request} by {principal}");
-        let says = |line: &str, name: &str, value: &str| line.contains(name) && line.contains(value);
+        let id = format!("request.id: Str({request})");
+        let whose = format!("principal: Str({principal})");
         let look = |text: &str| {
-            let lines: Vec<&str> = text.lines().collect();
-            let named = |at: usize| {
-                let mut record = lines[at..].iter().take(RECORD_LINES);
-                record.any(|line| says(line, "principal", principal))
-            };
-            let of_it = |at: &usize| says(lines[*at], "request.id", request) && named(*at);
-            (0..lines.len()).find(of_it).map(drop)
+            let after = text.split(&id).skip(1);
+            let mut records = after.map(|rest| rest.lines().take(RECORD_LINES));
+            records.any(|mut record| record.any(|line| line.contains(&whose))).then_some(())
         };
         self.until(&what, look).await;
     }
