@@ -32,6 +32,7 @@ pub mod records;
 pub mod replay;
 pub mod reports;
 pub mod shadow;
+mod steps;
 pub mod timelines;
 mod verdict;
 
@@ -197,6 +198,7 @@ impl App {
             pulse: pulse.clone(),
             reports: reports.length(),
             beats: beats.length(),
+            shadows: shadows.clone(),
         }));
         let app = Self {
             gatekeeper: Gatekeeper::new(

@@ -5,8 +5,9 @@
 
 mod export;
 mod metrics;
+mod queue;
 mod trace;
 
 pub use export::{ExportFailures, TelemetryError};
 pub use metrics::{InFlight, Metrics, Signals};
-pub use trace::{Telemetry, caller_context, sampled_span, trace_id, trace_parent};
+pub use trace::{Telemetry, caller_context, is_traced, name_span, sampled_span, trace_id, trace_parent};

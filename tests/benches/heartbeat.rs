@@ -8,10 +8,11 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kernex_tests::harness::{ProcessOptions, ServerProcess, TestDevice, run, tool};
+use kernex_tests::harness::{ProcessOptions, ServerProcess, TestDevice, eventually, run, tool};
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi, OpenApiService};
+use reqwest::Method;
 use serde_json::json;
 
 /// The same allocator as the server's.
@@ -78,15 +79,14 @@ struct Contender {
     name: &'static str,
     address: String,
     script: PathBuf,
-    /// Kept running.
-    _server: Option<ServerProcess>,
+    server: Option<ServerProcess>,
 }
 
 impl Contender {
     /// The bare handler, with the same requests as another's: it looks at no token.
     async fn bare(other: &Self) -> Self {
         let script = other.script.clone();
-        Self { name: "bare poem-openapi handler", address: bare().await, script, _server: None }
+        Self { name: "bare poem-openapi handler", address: bare().await, script, server: None }
     }
 
     async fn server(name: &'static str, options: ProcessOptions, directory: &Path) -> Self {
@@ -95,7 +95,18 @@ impl Contender {
         devices[0].heartbeat(json!({"health": "healthy"})).await.expect(200);
         let tokens: Vec<String> = devices.iter().map(|device| device.client.token().to_owned()).collect();
         let script = script(directory, name, &tokens);
-        Self { name, address: server.base(), script, _server: Some(server) }
+        Self { name, address: server.base(), script, server: Some(server) }
+    }
+
+    /// Exports of its telemetry that failed so far, of all signals.
+    async fn failed_exports(&self) -> f64 {
+        let Some(server) = &self.server else { return 0.0 };
+        let call = server.admin().await.root(Method::GET, "/metrics");
+        let text = String::from_utf8(call.await.expect(200).body).expect("text");
+        let counts = text.lines().filter(|line| line.starts_with("kernex_telemetry_export_failures_total{"));
+        let counts: Vec<f64> = counts.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        assert!(!counts.is_empty(), "no failures are counted in\n{text}");
+        counts.iter().sum()
     }
 }
 
@@ -106,7 +117,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn start() -> Self {
+    async fn start() -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         drop(listener);
@@ -118,7 +129,12 @@ impl Collector {
             .stderr(Stdio::null())
             .spawn()
             .expect("rotel runs");
-        Self { port, process }
+        let collector = Self { port, process };
+        eventually("the collector listens", async || {
+            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()
+        })
+        .await;
+        collector
     }
 }
 
@@ -199,7 +215,7 @@ fn main() {
     let connections = numbers.get(1).copied().unwrap_or(CONNECTIONS);
     run(async move {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let collector = Collector::start();
+        let collector = Collector::start().await;
         let options = || ProcessOptions::new().set("admission", "automatic");
         let telling = options()
             .set("telemetry.otlp_endpoint", format!("http://127.0.0.1:{}", collector.port))
@@ -231,5 +247,8 @@ fn main() {
         );
         let told = medians[2] / medians[1];
         println!("  {:<24} {:>8.0}/s   {told:.2} of that without (goal: {TOLD_GOAL})", contenders[2].name, medians[2]);
+        // Telemetry that is thrown away costs less than telemetry that is sent: the rate would be another thing's.
+        let failed = contenders[2].failed_exports().await;
+        assert!(failed == 0.0, "{failed} exports failed: the collector did not take what the server sent");
     });
 }

@@ -5,6 +5,7 @@ pub mod storage;
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -16,10 +17,10 @@ use kernex_model::id::{BundleId, DeviceId};
 use kernex_model::name::{BundleName, BundleVersion, MediaType};
 use kernex_model::policy::Fact;
 use kernex_model::principal::Principal;
-use kernex_model::report::CommandKind;
+use kernex_model::report::{Command, CommandKind};
 use kernex_store::{CommitError, Listed, Page};
 
-use super::{App, AppError, Caller, Grant};
+use super::{App, AppError, Caller, Grant, steps};
 use storage::{BundleStorage, ByteStream, Received, StorageError};
 
 pub use names::{BundleNames, MAX_BUNDLES};
@@ -276,18 +277,21 @@ impl App {
     /// # Errors
     /// Denied: by the policy, for a device that it is not meant for, and for a bad bundle that is not the
     /// way back.
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(device.id, assignment.id, deployment.id, bundle.id))]
     pub async fn download_bundle_as_device(&self, caller: &Caller, id: BundleId) -> Result<Content, AppError> {
         let device = match caller.principal {
             Principal::Device(device) => Some(device),
             Principal::User(_) | Principal::Service(_) | Principal::Anonymous | Principal::System => None,
         };
-        let command = device.and_then(|device| self.way_of(device, id));
+        let command = device.and_then(|device| self.command_for(device, id));
+        if let Some(device) = device {
+            steps::note(device, command.as_ref().map(|command| command.assignment_id), Some(id));
+        }
         // The bundle is a fact, not the resource: devices may act on themselves only.
         let asked = vec![Fact::text("bundle.id", id.to_string()), Fact::boolean("bundle.target", command.is_some())];
         self.gatekeeper.authorize(caller, Action::BundleDownload, KIND, None, asked)?;
         // Whether a bundle exists that is not meant for the device is none of its business.
-        let Some(kind) = command else { return Err(not_a_target()) };
+        let Some(kind) = command.map(|command| command.kind) else { return Err(not_a_target()) };
         let bundle = self.bundle(id).await?;
         match (bundle.status, kind) {
             (BundleStatus::Bad, CommandKind::Install | CommandKind::Configure) => Err(not_a_target()),
@@ -297,10 +301,10 @@ impl App {
         }
     }
 
-    /// What the device's present command wants with the bundle; `None` where it does not name it.
-    fn way_of(&self, device: DeviceId, bundle: BundleId) -> Option<CommandKind> {
-        let command = self.fleet.command(device)?;
-        command.bundle.as_ref().is_some_and(|named| named.id == bundle).then_some(command.kind)
+    /// The device's present command, where it names the bundle.
+    fn command_for(&self, device: DeviceId, bundle: BundleId) -> Option<Arc<Command>> {
+        let names = |command: &Arc<Command>| command.bundle.as_ref().is_some_and(|named| named.id == bundle);
+        self.fleet.command(device).filter(names)
     }
 }
 

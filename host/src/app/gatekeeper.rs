@@ -21,13 +21,13 @@ use super::error::AppError;
 use super::policies::again::Recorded;
 use super::policies::looking_on::Shadows;
 use super::policies::{ActivePolicy, Covering, Policies};
-use super::verdict::{POLICY_FAULT, fault_reason};
+use super::verdict::fault_reason;
 use crate::telemetry::Metrics;
 use question::{Answer, Question};
 
 pub use question::Refusal;
 pub use scope::Scope;
-pub(super) use scope::scoped;
+pub(super) use scope::{scoped, selected};
 
 /// The gate, as a person calls it.
 const GATE: &str = "authorization";
@@ -113,7 +113,7 @@ impl Gatekeeper {
         for policy in &covering.deciding {
             let asked = self.ask(policy, &request, &covering);
             let outcome = asked.outcome();
-            self.metrics.decided(&policy.label, outcome.as_str(), asked.fuel, asked.duration);
+            self.metrics.decided(&policy.label, outcome.as_str(), asked.fault, asked.fuel, asked.duration);
             self.show(&covering, &asked, caller);
             if outcome != DecisionOutcome::Allow {
                 return Err(Refusal::Decided(Box::new(asked.decision(caller, &self.context))));
@@ -163,24 +163,7 @@ impl Gatekeeper {
 
     fn ask(&self, policy: &Arc<ActivePolicy>, request: &Arc<AuthorizationRequest>, covering: &Covering) -> Question {
         let run = policy.check(request);
-        let answer = match run.outcome {
-            // The engine made sure that there are as many answers as questions.
-            Ok(mut answers) => {
-                let answer = answers.pop().ok_or_else(|| Reason::new(POLICY_FAULT, "the policy gave no answer"));
-                answer.map(Answer::Check)
-            }
-            Err(fault) => Err(fault_reason(GATE, fault)),
-        };
-        Question {
-            policy: policy.clone(),
-            asked: Recorded::Check(request.clone()),
-            answer,
-            facts_read: run.facts_read,
-            log: run.log,
-            fuel: run.fuel,
-            duration: run.duration,
-            secrets: covering.secrets.clone(),
-        }
+        Question::answered(policy, Recorded::Check(request.clone()), run, Answer::Check, &covering.secrets)
     }
 
     /// Writes a denial down and says so.
@@ -208,11 +191,8 @@ impl Gatekeeper {
         let candidate = candidate.filter(|policy| policy.covers(action));
         for policy in others.chain(candidate) {
             match policy.check(&request).outcome {
-                Ok(answers) => match answers.into_iter().next() {
-                    Some(AuthorizationDecision::Allow) => {}
-                    Some(AuthorizationDecision::Deny(reason)) => return Err(reason),
-                    None => return Err(Reason::new(POLICY_FAULT, "the policy gave no answer")),
-                },
+                Ok(AuthorizationDecision::Allow) => {}
+                Ok(AuthorizationDecision::Deny(reason)) => return Err(reason),
                 Err(fault) => return Err(fault_reason(GATE, fault)),
             }
         }

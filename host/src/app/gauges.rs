@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::decision_log::DecisionLog;
 use super::fleet::Fleet;
 use super::group::Length;
+use super::policies::looking_on::Shadows;
 use crate::telemetry::Signals;
 
 /// How the deployments that are not settled stood at the driver's last pass. Cheap to clone.
@@ -29,6 +30,7 @@ pub(super) struct Gauges {
     pub(super) pulse: Pulse,
     pub(super) reports: Length,
     pub(super) beats: Length,
+    pub(super) shadows: Shadows,
 }
 
 impl Signals for Gauges {
@@ -47,6 +49,7 @@ impl Signals for Gauges {
             ("reports", length(self.reports.get())),
             ("heartbeats", length(self.beats.get())),
             ("decisions", length(self.decisions.waiting())),
+            ("shadow", length(self.shadows.waiting())),
         ]
     }
 

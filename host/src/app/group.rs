@@ -4,15 +4,25 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 use super::error::AppError;
+use crate::telemetry::is_traced;
 
 /// Writes in one group.
 pub const MAX_GROUP: usize = 500;
 /// Writes that wait, at most; past it callers are told that the server is busy.
 pub const MAX_WAITING: usize = 20_000;
 
-type Waiting<J, A> = (J, oneshot::Sender<Result<A, AppError>>);
+type Waiting<J, A> = (J, Reply<A>);
+
+/// The way back to whoever handed a job in.
+#[derive(Debug)]
+struct Reply<A> {
+    answer: oneshot::Sender<Result<A, AppError>>,
+    /// From handing in to the end of the commit, in the trace of the request; none of a request that is not traced.
+    span: Span,
+}
 
 /// How many jobs wait in a group.
 pub struct Length(Box<dyn Fn() -> usize + Send + Sync>);
@@ -68,7 +78,8 @@ impl<J, A> Group<J, A> {
     /// [`AppError::Busy`] where too many wait or the writer has stopped; else what the writer answers.
     pub async fn submit(&self, job: J) -> Result<A, AppError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send((job, answer)).map_err(|_| AppError::Busy)?;
+        let span = tracing::debug_span!("commit", jobs = tracing::field::Empty);
+        self.jobs.try_send((job, Reply { answer, span })).map_err(|_| AppError::Busy)?;
         answered.await.map_err(|_| AppError::Busy)?
     }
 }
@@ -80,19 +91,34 @@ impl<J, A> GroupInbox<J, A> {
     pub async fn run(mut self, write: impl AsyncFn(&[J]) -> Vec<Result<A, AppError>>) {
         let mut waiting = Vec::with_capacity(MAX_GROUP);
         while self.jobs.recv_many(&mut waiting, MAX_GROUP).await > 0 {
-            let (jobs, answers): (Vec<J>, Vec<_>) = waiting.drain(..).unzip();
-            let Ok(results) = AssertUnwindSafe(write(&jobs)).catch_unwind().await else {
+            let (jobs, replies): (Vec<J>, Vec<Reply<A>>) = waiting.drain(..).unzip();
+            let span = joined(&replies);
+            let Ok(results) = AssertUnwindSafe(write(&jobs).instrument(span)).catch_unwind().await else {
                 // Whoever handed one in is told that the server is busy.
                 tracing::error!(jobs = jobs.len(), "writing what devices sent together failed");
                 continue;
             };
             debug_assert_eq!(results.len(), jobs.len());
-            for (answer, result) in answers.into_iter().zip(results) {
+            for (Reply { answer, span }, result) in replies.into_iter().zip(results) {
+                drop(span);
                 // A caller that went away has had its write all the same.
                 drop(answer.send(result));
             }
         }
     }
+}
+
+/// The span that a group is written in: the first one that is traced. The others are linked to it, because a group is
+/// written once.
+fn joined<A>(replies: &[Reply<A>]) -> Span {
+    let mut traced = replies.iter().map(|reply| &reply.span).filter(|span| is_traced(span));
+    let Some(first) = traced.next() else { return Span::none() };
+    first.record("jobs", replies.len());
+    for other in traced {
+        other.record("jobs", replies.len());
+        other.follows_from(first);
+    }
+    first.clone()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use kernex_store::{Changes, DevicePatch};
 
 use super::fleet::Beat;
 use super::gatekeeper::GrantRecord;
-use super::{App, AppError, Caller};
+use super::{App, AppError, Caller, steps};
 
 /// What a heartbeat is answered with.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl App {
     ///
     /// # Errors
     /// Denied; forbidden for callers that are no device; invalid where the bundle is unknown; not found where the device is gone; busy where what changed could not be written.
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(device.id, assignment.id, deployment.id, bundle.id))]
     pub async fn heartbeat(&self, caller: &Caller, beat: Beat) -> Result<HeartbeatAnswer, AppError> {
         let grant = self.gatekeeper.authorize(
             caller,
@@ -50,6 +50,9 @@ impl App {
         }
         let now = self.context.now();
         let beaten = self.fleet.beat(device, &beat, now).ok_or(AppError::NotFound("device"))?;
+        let command = beaten.command.as_deref();
+        let bundle = command.and_then(|command| command.bundle.as_ref());
+        steps::note(device, command.map(|command| command.assignment_id), bundle.map(|bundle| bundle.id));
         if beaten.fell_ill {
             self.wake_driver();
         }

@@ -72,6 +72,7 @@ struct Survey {
     policy: Arc<ActivePolicy>,
     question: TargetingDeployment,
     plan: TargetingPlan,
+    candidates: Selector,
     asked: Asked,
     keep: Keep,
     sample: Option<Sample>,
@@ -120,14 +121,14 @@ impl App {
         };
         let mut asked = Asked::new(deployment.id, "plan", &question);
         match asked.spent(policy.survey(&question)) {
-            Ok(Ok(plan)) => {
+            Ok(Ok((plan, candidates))) => {
                 let kept = match keep {
                     Keep::Devices => true,
                     Keep::IfSomebodyLooksOn => self.policies.looking_on_at(&policy.revision.name).is_some(),
                     Keep::Nothing => false,
                 };
                 let sample = kept.then(|| Sample::new(policy.revision.secret_facts.clone()));
-                let survey = Survey { policy, question, plan, asked, keep, sample };
+                let survey = Survey { policy, question, plan, candidates, asked, keep, sample };
                 self.classify(deployment, survey, among, canaries).await
             }
             Ok(Err(reason)) => Ok(Err(self.not_planned(policy, asked, DecisionOutcome::Deny, reason))),
@@ -144,11 +145,7 @@ impl App {
         among: Option<&[DeviceId]>,
         canaries: u32,
     ) -> Result<Result<Chosen, NotPlanned>, AppError> {
-        let candidates = match Selector::from_policy(survey.plan.candidates.clone()) {
-            Ok(candidates) => candidates,
-            Err(error) => return Ok(Err(self.failed(survey, error))),
-        };
-        let selector = deployment.selector.clone().and(&candidates);
+        let selector = deployment.selector.clone().and(&survey.candidates);
         let mut classes: Vec<(u64, DeviceId, u16)> = Vec::new();
         let mut pending: Vec<Device> = Vec::new();
         let mut walk = Walk::new(among);
@@ -191,8 +188,8 @@ impl App {
         Ok(())
     }
 
-    fn failed(&self, survey: Survey, failure: impl std::fmt::Display) -> NotPlanned {
-        let reason = fault_reason("targeting", failure);
+    fn failed(&self, survey: Survey, fault: Fault) -> NotPlanned {
+        let reason = fault_reason("targeting", fault);
         self.not_planned(survey.policy, survey.asked, DecisionOutcome::Fault, reason)
     }
 

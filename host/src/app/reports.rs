@@ -10,7 +10,7 @@ use kernex_store::CommitError;
 
 use super::execution::{Note, Work};
 use super::gatekeeper::GrantRecord;
-use super::{App, AppError, Caller};
+use super::{App, AppError, Caller, steps};
 
 /// How often a group is put together again when something moved under it.
 const MAX_TRIES: usize = 8;
@@ -28,9 +28,12 @@ impl App {
     /// # Errors
     /// Denied for an assignment of another device, not found for one that does not exist, a conflict
     /// (`attempt-ended`) for a late report. Nothing changes then.
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(device.id, assignment.id, deployment.id, bundle.id))]
     pub async fn report(&self, caller: &Caller, report: Report) -> Result<(), AppError> {
         let device = report.assignment_id.device;
+        let command = self.fleet.command(device).filter(|command| command.assignment_id == report.assignment_id);
+        let bundle = command.and_then(|command| command.bundle.as_ref().map(|bundle| bundle.id));
+        steps::note(device, Some(report.assignment_id), bundle);
         let grant =
             self.gatekeeper.authorize(caller, Action::DeviceReport, "device", Some(device.to_string()), Vec::new())?;
         // Whatever a policy grants: nobody speaks for a device but the device.

@@ -39,6 +39,8 @@ pub(super) struct Asked {
     pub fuel: u64,
     /// Time.
     pub duration: Duration,
+    /// The code of the failure that ended it, for the metrics.
+    pub fault: Option<&'static str>,
     /// The request that led to it.
     pub request_id: Option<RequestId>,
     /// The trace of that request.
@@ -56,6 +58,7 @@ impl Asked {
             log: Log::default(),
             fuel: 0,
             duration: Duration::ZERO,
+            fault: None,
             request_id: None,
             trace_id: None,
         }
@@ -72,6 +75,7 @@ impl Asked {
         self.duration += run.duration;
         self.facts_read.extend(run.facts_read);
         self.log.append(run.log);
+        self.fault = run.outcome.as_ref().err().map(Fault::code);
         run.outcome
     }
 }
@@ -122,7 +126,7 @@ impl ActivePolicy {
 impl App {
     /// Counts what a policy came to, and gives its record.
     pub(super) fn decided(&self, policy: &ActivePolicy, asked: &Asked, verdict: Verdict) -> Decision {
-        self.metrics.decided(&policy.label, verdict.outcome.as_str(), asked.fuel, asked.duration);
+        self.metrics.decided(&policy.label, verdict.outcome.as_str(), asked.fault, asked.fuel, asked.duration);
         policy.decision(&self.context, asked, verdict)
     }
 }

@@ -79,14 +79,20 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
         };
         let mut response = self.encode(answer, id, &target);
         let status = response.status().as_u16();
-        let operation = response.data::<OperationId>().map_or("none", |operation| operation.0);
+        let known = response.data::<OperationId>().map(|operation| operation.0);
+        let operation = known.unwrap_or("none");
         self.app.metrics.answered(operation, status, began.elapsed());
         if !span.is_none() {
-            span.record("otel.name", operation).record("http.response.status_code", status);
+            if let Some(operation) = known {
+                telemetry::name_span(&span, operation);
+            }
+            span.record("http.response.status_code", status);
         }
         span.in_scope(|| tracing::debug!(operation, status, "answered"));
         if response.status().is_server_error() {
-            span.in_scope(|| tracing::error!(request.id = %id, path = target.path(), status, "call failed"));
+            // The span says whose call it was, and a record must not have the same attribute twice.
+            let id = span.is_disabled().then(|| tracing::field::display(id));
+            span.in_scope(|| tracing::error!(request.id = id, path = target.path(), status, "call failed"));
         }
         let headers = response.headers_mut();
         if self.app.settings.trace_ratio.is_some()
@@ -116,7 +122,8 @@ impl<E: Endpoint + 'static> Envelope<E> {
                 span
             }
             None if request.uri().path() == HEARTBEAT => Span::none(),
-            None => tracing::info_span!("request", request.id = %id, principal = tracing::field::Empty),
+            // Of the highest level: whatever `log.filter` lets pass belongs to it.
+            None => tracing::error_span!("request", request.id = %id, principal = tracing::field::Empty),
         };
         (span, trace_id)
     }

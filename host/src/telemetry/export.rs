@@ -23,6 +23,7 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
+use super::queue::Places;
 use crate::config::{OtlpProtocol, TelemetrySettings};
 
 /// How long one export may take.
@@ -55,16 +56,23 @@ pub(super) enum Signal {
     Logs,
 }
 
-/// Exports that failed since the start, by signal. What they carried is lost.
+/// What was lost since the start, by signal: with exports that failed, and for want of room in a queue.
 #[derive(Debug, Clone, Default)]
 pub struct ExportFailures {
-    traces: Arc<AtomicU64>,
-    metrics: Arc<AtomicU64>,
-    logs: Arc<AtomicU64>,
+    traces: Lost,
+    metrics: Lost,
+    logs: Lost,
+}
+
+/// What was lost of one signal. Metrics have no queue: what was not sent is in the next export.
+#[derive(Debug, Clone, Default)]
+struct Lost {
+    exports: Arc<AtomicU64>,
+    places: Places,
 }
 
 impl ExportFailures {
-    fn of(&self, signal: Signal) -> &Arc<AtomicU64> {
+    fn of(&self, signal: Signal) -> &Lost {
         match signal {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
@@ -72,11 +80,22 @@ impl ExportFailures {
         }
     }
 
-    /// Each signal's name and count.
+    /// Each signal's name, and its exports that failed.
     #[must_use]
     pub fn counts(&self) -> [(&'static str, u64); 3] {
-        let count = |signal| self.of(signal).load(Ordering::Relaxed);
+        let count = |signal| self.of(signal).exports.load(Ordering::Relaxed);
         [("traces", count(Signal::Traces)), ("metrics", count(Signal::Metrics)), ("logs", count(Signal::Logs))]
+    }
+
+    /// The name of each signal that has a queue, and how many spans or log records found no room in it.
+    #[must_use]
+    pub fn dropped(&self) -> [(&'static str, u64); 2] {
+        [("traces", self.traces.places.dropped()), ("logs", self.logs.places.dropped())]
+    }
+
+    /// The queue of a signal.
+    pub(super) fn places(&self, signal: Signal) -> &Places {
+        &self.of(signal).places
     }
 }
 
@@ -88,11 +107,11 @@ pub(super) fn resource(settings: &TelemetrySettings) -> Resource {
         .build()
 }
 
-/// An exporter whose failures are counted, and which has the server's runtime around it: the SDK calls it from
-/// threads of its own.
+/// An exporter that frees the places of what it sends, whose failures are counted, and which has the server's runtime
+/// around it: the SDK calls it from threads of its own.
 pub(super) struct Counted<E> {
     inner: E,
-    failed: Arc<AtomicU64>,
+    lost: Lost,
     runtime: Handle,
 }
 
@@ -104,13 +123,13 @@ impl<E> fmt::Debug for Counted<E> {
 
 impl<E> Counted<E> {
     fn new(inner: E, signal: Signal, failures: &ExportFailures) -> Self {
-        Self { inner, failed: failures.of(signal).clone(), runtime: Handle::current() }
+        Self { inner, lost: failures.of(signal).clone(), runtime: Handle::current() }
     }
 
     async fn watch(&self, export: impl Future<Output = OTelSdkResult> + Send) -> OTelSdkResult {
         let answer = Entered { runtime: self.runtime.clone(), future: Box::pin(export) }.await;
         if answer.is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.lost.exports.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }
@@ -134,6 +153,7 @@ impl<F: Future> Future for Entered<F> {
 
 impl SpanExporter for Counted<OtlpSpans> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.lost.places.free(batch.len());
         self.watch(self.inner.export(batch)).await
     }
 
@@ -148,6 +168,7 @@ impl SpanExporter for Counted<OtlpSpans> {
 
 impl LogExporter for Counted<OtlpLogs> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        self.lost.places.free(batch.iter().count());
         self.watch(self.inner.export(batch)).await
     }
 

@@ -49,7 +49,7 @@ pub trait Signals: Send + Sync + 'static {
     fn devices(&self) -> Vec<(&'static str, u64)>;
     /// Assignments by state, of deployments that are not settled.
     fn assignments(&self) -> Vec<(&'static str, u64)>;
-    /// What waits to be written, by queue.
+    /// What waits to be written or compared, by queue.
     fn waiting(&self) -> Vec<(&'static str, u64)>;
     /// Decisions that were not kept: the log's buffer was full, or they could not be written.
     fn dropped_decisions(&self) -> u64;
@@ -94,7 +94,11 @@ impl Metrics {
                 .u64_counter("kernex.problems")
                 .with_description("Problem documents that were answered, by their code.")
                 .build(),
-            decisions: seconds(&meter, "kernex.decision.duration", "How long decisions took, by policy and outcome."),
+            decisions: seconds(
+                &meter,
+                "kernex.decision.duration",
+                "How long decisions took, by policy, outcome and fault.",
+            ),
             fuel: meter
                 .u64_histogram("kernex.decision.fuel")
                 .with_description("Fuel that decisions used, by policy.")
@@ -152,7 +156,9 @@ impl Metrics {
         gauge("kernex.assignments", "Assignments of deployments that are not settled, by state.", "state", |signals| {
             signals.assignments()
         });
-        gauge("kernex.queue.length", "What waits to be written, by queue.", "queue", |signals| signals.waiting());
+        gauge("kernex.queue.length", "What waits to be written or compared, by queue.", "queue", |signals| {
+            signals.waiting()
+        });
         let dropped = signals.clone();
         meter
             .u64_observable_counter("kernex.decisions.dropped")
@@ -180,11 +186,19 @@ impl Metrics {
         self.0.problems.add(1, &[KeyValue::new("code", code.to_owned())]);
     }
 
-    /// A policy was asked.
-    pub fn decided(&self, policy: &Arc<str>, outcome: &'static str, fuel: u64, took: Duration) {
+    /// A policy was asked; a fault is named by its code.
+    pub fn decided(
+        &self,
+        policy: &Arc<str>,
+        outcome: &'static str,
+        fault: Option<&'static str>,
+        fuel: u64,
+        took: Duration,
+    ) {
         let policy = KeyValue::new("policy", policy.clone());
         self.0.fuel.record(fuel, std::slice::from_ref(&policy));
-        self.0.decisions.record(took.as_secs_f64(), &[policy, KeyValue::new("outcome", outcome)]);
+        let attributes = [policy, KeyValue::new("outcome", outcome), KeyValue::new("fault", fault.unwrap_or_default())];
+        self.0.decisions.record(took.as_secs_f64(), &attributes);
     }
 
     /// A revision that looks on was compared with the one that decides.
@@ -222,12 +236,21 @@ fn seconds(meter: &Meter, name: &'static str, description: &'static str) -> Hist
 }
 
 fn observe_failures(meter: &Meter, failures: &ExportFailures) {
-    let failures = failures.clone();
+    let (failures, dropped) = (failures.clone(), failures.clone());
     meter
         .u64_observable_counter("kernex.telemetry.export_failures")
         .with_description("Exports to the collector that failed, by signal; what they carried is lost.")
         .with_callback(move |observer| {
             for (signal, count) in failures.counts() {
+                observer.observe(count, &[KeyValue::new("signal", signal)]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("kernex.telemetry.dropped")
+        .with_description("Spans and log records that were not sent because too many waited, by signal.")
+        .with_callback(move |observer| {
+            for (signal, count) in dropped.dropped() {
                 observer.observe(count, &[KeyValue::new("signal", signal)]);
             }
         })

@@ -7,7 +7,7 @@ use kernex_model::id::RequestId;
 use kernex_model::trace::TraceId;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
-use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_appender_tracing::layer::{OpenTelemetryTracingBridge, TracingSpanAttributes};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -19,13 +19,16 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::export::{self, ExportFailures, TelemetryError};
+use super::export::{self, ExportFailures, Signal, TelemetryError};
+use super::queue;
 use crate::config::{Log, LogFormat, TelemetrySettings};
 
 /// The target of spans that begin a trace. Other spans are traced inside of one only.
 const ROOT: &str = "kernex::trace";
 /// What our own targets begin with: the database's and the framework's spans are not ours to send.
 const OURS: &str = "kernex";
+/// What a log record takes over from the request that it belongs to.
+const LOGGED: [&str; 2] = ["request.id", "principal"];
 
 /// The log and traces of the process.
 #[derive(Debug)]
@@ -62,23 +65,32 @@ impl Telemetry {
             .with_resource(export::resource(settings))
             // What begins a trace was sampled before its span was made.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
-            .with_batch_exporter(export::spans(settings, endpoint, &failures)?)
+            .with_span_processor(queue::of_spans(
+                export::spans(settings, endpoint, &failures)?,
+                failures.places(Signal::Traces),
+            ))
             .build();
         let logs = SdkLoggerProvider::builder()
             .with_resource(export::resource(settings))
-            .with_batch_exporter(export::logs(settings, endpoint, &failures)?)
+            .with_log_processor(queue::of_logs(
+                export::logs(settings, endpoint, &failures)?,
+                failures.places(Signal::Logs),
+            ))
             .build();
         let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("kernex")).with_location(false);
         let sampled = DynFilterFn::new(in_trace).with_max_level_hint(LevelFilter::DEBUG);
+        let records = OpenTelemetryTracingBridge::builder(&logs)
+            .with_tracing_span_attributes(TracingSpanAttributes::allowlist(LOGGED))
+            .build();
         registry
             .with(spans.with_filter(sampled))
             // What exporting says about itself stays here: sending it would say more.
-            .with(OpenTelemetryTracingBridge::new(&logs).with_filter(DynFilterFn::new(is_ours)).with_filter(filter()?))
+            .with(records.with_filter(DynFilterFn::new(is_ours)).with_filter(filter()?))
             .try_init()?;
         Ok(Self { failures, traces: Some(traces), logs: Some(logs) })
     }
 
-    /// Exports that failed since the start.
+    /// What was lost since the start on the way to the collector.
     #[must_use]
     pub fn failures(&self) -> &ExportFailures {
         &self.failures
@@ -124,11 +136,11 @@ pub fn sampled_span(id: RequestId, caller: Option<&opentelemetry::Context>, rati
         None => is_sampled(id, ratio),
     };
     sampled.then(|| {
-        let span = tracing::info_span!(
+        // Of the highest level: whatever `log.filter` lets pass belongs to it.
+        let span = tracing::error_span!(
             target: ROOT,
             "request",
             otel.kind = "server",
-            otel.name = tracing::field::Empty,
             request.id = %id,
             principal = tracing::field::Empty,
             http.request.method = tracing::field::Empty,
@@ -140,6 +152,12 @@ pub fn sampled_span(id: RequestId, caller: Option<&opentelemetry::Context>, rati
         }
         span
     })
+}
+
+/// Names the span of a request that is traced after its operation, which is known only once it was routed: the layer
+/// drops an `otel.name` that is recorded when a span has begun, so the span itself is told.
+pub fn name_span(span: &Span, operation: &'static str) {
+    span.context().span().update_name(operation);
 }
 
 fn is_sampled(id: RequestId, ratio: f64) -> bool {
@@ -162,6 +180,12 @@ fn recorded(context: &opentelemetry::Context) -> Option<TraceId> {
     let span = context.span();
     let known = span.span_context();
     if known.is_valid() && known.is_sampled() { TraceId::from_bytes(known.trace_id().to_bytes()) } else { None }
+}
+
+/// Whether a span is sent to a collector; it may be there for the log alone.
+#[must_use]
+pub fn is_traced(span: &Span) -> bool {
+    !span.is_disabled() && recorded(&span.context()).is_some()
 }
 
 /// The header by which a caller can go on with the trace of `span`.

@@ -1,6 +1,7 @@
 //! Plugins that do wrong, at every gate and in every step of their lives: what is said of each, and what goes on.
 
 mod configuring;
+mod counting;
 mod deciding;
 mod uploads;
 

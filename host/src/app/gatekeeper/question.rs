@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernex_engine::Run;
 use kernex_model::comparison::Finding;
-use kernex_model::policy::{AuthorizationDecision, Fact, Log, Reason, Visible};
+use kernex_model::policy::{AuthorizationDecision, Fact, Fault, Log, Reason, Visible};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::redaction::SecretFact;
 
+use super::GATE;
 use super::scope::{Scope, scoped};
 use crate::app::caller::Caller;
 use crate::app::context::Context;
 use crate::app::policies::ActivePolicy;
 use crate::app::policies::again::{Recorded, Told, checked};
 use crate::app::policies::looking_on::Shown;
-use crate::app::verdict::{Asked, Verdict, json};
+use crate::app::verdict::{Asked, Verdict, fault_reason, json};
 
 /// Why something is not allowed.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Question {
     pub(super) policy: Arc<ActivePolicy>,
     pub(super) asked: Recorded,
     pub(super) answer: Result<Answer, Reason>,
+    /// The code of a failure, for the metrics.
+    pub(super) fault: Option<&'static str>,
     pub(super) facts_read: Vec<Fact>,
     pub(super) log: Log,
     pub(super) fuel: u64,
@@ -50,6 +54,27 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// What came of a call.
+    pub(super) fn answered<T>(
+        policy: &Arc<ActivePolicy>,
+        asked: Recorded,
+        run: Run<T>,
+        answer: impl FnOnce(T) -> Answer,
+        secrets: &Arc<[SecretFact]>,
+    ) -> Self {
+        Self {
+            policy: policy.clone(),
+            asked,
+            fault: run.outcome.as_ref().err().map(Fault::code),
+            answer: run.outcome.map(answer).map_err(|fault| fault_reason(GATE, fault)),
+            facts_read: run.facts_read,
+            log: run.log,
+            fuel: run.fuel,
+            duration: run.duration,
+            secrets: secrets.clone(),
+        }
+    }
+
     /// The outcome alone: every call asks for it, and nearly none for the words.
     pub(super) fn outcome(&self) -> DecisionOutcome {
         match &self.answer {

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use kernex_model::action::Action;
-use kernex_model::policy::{Fault, Reason, ScopeRequest, Visible};
+use kernex_model::policy::{Fault, PolicySelector, Reason, ScopeRequest, Visible};
 use kernex_model::record::DecisionOutcome;
 use kernex_model::selector::Selector;
 use serde_json::{Value, json};
 
 use super::question::{Answer, Question};
-use super::{GATE, Gatekeeper, Grant};
+use super::{Gatekeeper, Grant};
 use crate::app::caller::Caller;
 use crate::app::error::AppError;
+use crate::app::policies::Covering;
 use crate::app::policies::again::Recorded;
-use crate::app::policies::{ActivePolicy, Covering};
-use crate::app::verdict::fault_reason;
 
 /// Characters of a selector that the sentence of a record shows: it may have many thousand.
 const MAX_TOLD: usize = 200;
@@ -34,18 +33,13 @@ impl Scope {
     /// What an answer means.
     ///
     /// # Errors
-    /// The reason of the fault, where the policy failed or names an impossible selector.
-    pub(in crate::app) fn of(outcome: Result<Visible, Fault>) -> Result<(Visible, Self), Reason> {
-        let visible = outcome.map_err(|fault| fault_reason(GATE, fault))?;
-        let scope = match &visible {
+    /// Where it names an impossible selector.
+    pub(in crate::app) fn of(answer: &Visible) -> Result<Self, Fault> {
+        Ok(match answer {
             Visible::All => Self::All,
             Visible::Nothing(_) => Self::Nothing,
-            Visible::Matching(requirements) => {
-                let selector = Selector::from_policy(requirements.clone());
-                Self::Matching(selector.map_err(|error| fault_reason(GATE, error))?)
-            }
-        };
-        Ok((visible, scope))
+            Visible::Matching(requirements) => Self::Matching(selected(requirements.clone())?),
+        })
     }
 
     /// The selector that narrows a list; `None` for all. Call after [`Scope::is_nothing`].
@@ -134,8 +128,10 @@ impl Gatekeeper {
             Arc::new(ScopeRequest { principal, action: action.as_str().to_owned(), resource_kind: kind.to_owned() });
         let (mut seen, mut questions) = (Scope::All, Vec::with_capacity(covering.deciding.len()));
         for policy in &covering.deciding {
-            let asked = self.ask_for_scope(policy, &request, covering);
-            self.metrics.decided(&policy.label, asked.outcome().as_str(), asked.fuel, asked.duration);
+            let (run, question) = (policy.scope(&request), Recorded::Scope(request.clone()));
+            let answer = |(visible, scope)| Answer::Scope(visible, scope);
+            let asked = Question::answered(policy, question, run, answer, &covering.secrets);
+            self.metrics.decided(&policy.label, asked.outcome().as_str(), asked.fault, asked.fuel, asked.duration);
             self.show(covering, &asked, caller);
             let Some(scope) = asked.scope() else {
                 return Err(self.denied(asked.decision(caller, &self.context)));
@@ -148,20 +144,14 @@ impl Gatekeeper {
         }
         Ok((seen, questions))
     }
+}
 
-    fn ask_for_scope(&self, policy: &Arc<ActivePolicy>, request: &Arc<ScopeRequest>, covering: &Covering) -> Question {
-        let run = policy.scope(request);
-        Question {
-            policy: policy.clone(),
-            asked: Recorded::Scope(request.clone()),
-            answer: Scope::of(run.outcome).map(|(visible, scope)| Answer::Scope(visible, scope)),
-            facts_read: run.facts_read,
-            log: run.log,
-            fuel: run.fuel,
-            duration: run.duration,
-            secrets: covering.secrets.clone(),
-        }
-    }
+/// A selector as the host reads it.
+///
+/// # Errors
+/// Where there is no such selector, though the contract lets it pass: that is the plugin's fault.
+pub(in crate::app) fn selected(requirements: PolicySelector) -> Result<Selector, Fault> {
+    Selector::from_policy(requirements).map_err(|error| Fault::BadOutput(error.to_string()))
 }
 
 /// What an answer is recorded as. A selector says in the message what is shown.

@@ -10,13 +10,14 @@ use kernex_engine::Run;
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest,
-    ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
+    ScopeRequest, TargetingDeployment, Visible, Window,
 };
 use kernex_model::record::{Decision, DecisionGate, DecisionOutcome};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ActivePolicy;
+use super::asking::Surveyed;
 use crate::app::Scope;
 use crate::app::gatekeeper::scoped;
 use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
@@ -160,8 +161,8 @@ impl Told {
         let action = match decision.output.as_ref().map(|output| &output.0) {
             Some(output) if decision.question == "judge" => output["action"].clone(),
             Some(output) if ScopeRequest::is_named(&decision.question) => {
-                let scope = Visible::deserialize(output).ok().and_then(|visible| Scope::of(Ok(visible)).ok());
-                scope.map(|(_, scope)| scope.shown()).unwrap_or_default()
+                let scope = Visible::deserialize(output).ok().and_then(|visible| Scope::of(&visible).ok());
+                scope.map(|scope| scope.shown()).unwrap_or_default()
             }
             Some(_) | None => Value::Null,
         };
@@ -196,7 +197,7 @@ pub(in crate::app) fn permitted(answer: &Permission) -> (DecisionOutcome, Reason
 }
 
 /// What an answer to a survey comes to.
-fn surveyed(answer: &Result<TargetingPlan, Reason>) -> (DecisionOutcome, Reason) {
+fn surveyed(answer: &Surveyed) -> (DecisionOutcome, Reason) {
     match answer {
         Ok(_) => (DecisionOutcome::Planned, Reason::new("planned", "the policy would plan it")),
         Err(reason) => (DecisionOutcome::Deny, reason.clone()),
@@ -224,14 +225,10 @@ impl ActivePolicy {
                 })
             }
             Recorded::Scope(request) => {
-                let run = self.engine.scope(&request.principal, &request.action, &request.resource_kind, facts);
-                match Scope::of(run.outcome) {
-                    Ok((visible, scope)) => {
-                        let (outcome, reason) = scoped(&visible, &scope);
-                        Told { action: scope.shown(), ..Told::new(outcome, reason, run.fuel) }
-                    }
-                    Err(reason) => Told::new(DecisionOutcome::Fault, reason, run.fuel),
-                }
+                let run = self.scoped(request, facts);
+                let shown = run.outcome.as_ref().ok().map(|(_, scope)| scope.shown());
+                let told = told("authorization", run, |(visible, scope)| scoped(visible, scope));
+                Told { action: shown.unwrap_or_default(), ..told }
             }
             Recorded::Judge(window, state) => {
                 let run = self.engine.judge(window, state, facts);
@@ -240,7 +237,7 @@ impl ActivePolicy {
                 Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
             }
             Recorded::Permit(request) => told("rollback", self.engine.permit(request, facts), permitted),
-            Recorded::Survey(deployment) => told("targeting", self.engine.survey(deployment, facts), surveyed),
+            Recorded::Survey(deployment) => told("targeting", self.surveyed(deployment, facts), surveyed),
         }
     }
 }

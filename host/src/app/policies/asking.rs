@@ -8,10 +8,14 @@ use kernex_model::action::Action;
 use kernex_model::document::PolicyRevision;
 use kernex_model::name::PolicyName;
 use kernex_model::policy::{
-    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Permission, Reason, RollbackOutcome, RollbackRequest,
-    ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
+    AuthorizationDecision, AuthorizationRequest, Batch, Blame, Fact, Fault, Permission, Reason, RollbackOutcome,
+    RollbackRequest, ScopeRequest, TargetingDeployment, TargetingPlan, Visible, Window,
 };
+use kernex_model::selector::Selector;
 use tokio::sync::mpsc;
+
+use crate::app::Scope;
+use crate::app::gatekeeper::selected;
 
 /// Failures in a row, all of them the plugin's own, after which a revision is taken out.
 const FAULTS_TO_QUARANTINE: u32 = 5;
@@ -26,6 +30,11 @@ pub type Alarm = mpsc::Sender<FailedRevision>;
 
 /// The other end of it.
 pub type Alarms = mpsc::Receiver<FailedRevision>;
+
+/// What a list shows: in the policy's words, and what they mean.
+pub(in crate::app) type Scoped = (Visible, Scope);
+/// What a survey comes to: the plan with its candidates as the host selects them, or why there is none.
+pub(super) type Surveyed = Result<(TargetingPlan, Selector), Reason>;
 
 pub(super) fn alarms() -> (Alarm, Alarms) {
     mpsc::channel(WAITING)
@@ -61,34 +70,65 @@ impl ActivePolicy {
     }
 
     /// Asks the authorization gate one question.
-    pub fn check(&self, request: &AuthorizationRequest) -> Run<Vec<AuthorizationDecision>> {
-        let _span = tracing::debug_span!("policy.check", policy = &*self.label).entered();
-        self.noted(self.engine.check(std::slice::from_ref(request), &[]))
+    pub fn check(&self, request: &AuthorizationRequest) -> Run<AuthorizationDecision> {
+        self.ask("policy.check", || {
+            read(self.engine.check(std::slice::from_ref(request), &[]), |mut answers| {
+                answers.pop().ok_or_else(|| Fault::BadOutput("it gave no answer".to_owned()))
+            })
+        })
     }
 
     /// Asks the authorization gate what a list shows.
-    pub fn scope(&self, request: &ScopeRequest) -> Run<Visible> {
-        self.noted(self.engine.scope(&request.principal, &request.action, &request.resource_kind, &[]))
+    pub fn scope(&self, request: &ScopeRequest) -> Run<Scoped> {
+        self.ask("policy.scope", || self.scoped(request, &[]))
+    }
+
+    /// The same for whoever asks once more: without a span, and no failure counts.
+    pub(super) fn scoped(&self, request: &ScopeRequest, facts: &[Fact]) -> Run<Scoped> {
+        let run = self.engine.scope(&request.principal, &request.action, &request.resource_kind, facts);
+        read(run, |visible| {
+            let scope = Scope::of(&visible)?;
+            Ok((visible, scope))
+        })
     }
 
     /// Asks the targeting gate how to classify.
-    pub fn survey(&self, deployment: &TargetingDeployment) -> Run<Result<TargetingPlan, Reason>> {
-        self.noted(self.engine.survey(deployment, &[]))
+    pub fn survey(&self, deployment: &TargetingDeployment) -> Run<Surveyed> {
+        self.ask("policy.survey", || self.surveyed(deployment, &[]))
+    }
+
+    /// The same for whoever asks once more: without a span, and no failure counts.
+    pub(super) fn surveyed(&self, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Surveyed> {
+        read(self.engine.survey(deployment, facts), |answer| match answer {
+            Ok(plan) => selected(plan.candidates.clone()).map(|candidates| Ok((plan, candidates))),
+            Err(reason) => Ok(Err(reason)),
+        })
     }
 
     /// Asks the targeting gate for classes.
     pub fn classify(&self, deployment: &TargetingDeployment, plan: &TargetingPlan, batch: &Batch) -> Run<Vec<u16>> {
-        self.noted(self.engine.classify(deployment, plan, batch, &[]))
+        self.ask("policy.classify", || self.engine.classify(deployment, plan, batch, &[]))
     }
 
     /// Asks the rollback gate how a deployment goes on.
     pub fn judge(&self, window: &Window, state: &[u8]) -> Run<RollbackOutcome> {
-        self.noted(self.engine.judge(window, state, &[]))
+        self.ask("policy.judge", || self.engine.judge(window, state, &[]))
     }
 
     /// Asks the rollback gate whether a person may send a device back.
     pub fn permit(&self, request: &RollbackRequest) -> Run<Permission> {
-        self.noted(self.engine.permit(request, &[]))
+        self.ask("policy.permit", || self.engine.permit(request, &[]))
+    }
+
+    /// Asks, in a span of that name where the request is traced, and counts a failure.
+    fn ask<T>(&self, name: &'static str, ask: impl FnOnce() -> Run<T>) -> Run<T> {
+        let span =
+            tracing::debug_span!("policy", otel.name = name, policy = &*self.label, fault = tracing::field::Empty);
+        let run = span.in_scope(ask);
+        if let Err(fault) = &run.outcome {
+            span.record("fault", fault.code());
+        }
+        self.noted(run)
     }
 
     /// Counts failures in a row; what the host is to blame for counts neither way.
@@ -111,6 +151,12 @@ impl ActivePolicy {
         }
         run
     }
+}
+
+/// Reads an answer before it counts: what the contract lets pass and the host cannot use is the plugin's failure, too.
+fn read<T, U>(run: Run<T>, read: impl FnOnce(T) -> Result<U, Fault>) -> Run<U> {
+    let Run { outcome, fuel, duration, facts_read, log } = run;
+    Run { outcome: outcome.and_then(read), fuel, duration, facts_read, log }
 }
 
 /// Whether so many failures in a row are told of: 5, 10, 20, 40 and so on. One that nothing can replace fails with

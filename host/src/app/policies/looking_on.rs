@@ -137,6 +137,12 @@ pub fn shadows() -> (Shadows, ShadowInbox) {
 }
 
 impl Shadows {
+    /// Questions and plans that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Shows a candidate what was decided, where it is its turn and there is room.
     pub fn show(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
         if candidate.takes(&candidate.turn) {

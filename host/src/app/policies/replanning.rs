@@ -187,17 +187,13 @@ impl ActivePolicy {
     /// # Errors
     /// [`Unrepeatable::Redacted`] where it asks for what was kept secret.
     pub fn plan_again(&self, then: &RecordedPlan, context: &Context) -> Result<Replanned, Unrepeatable> {
-        let survey = self.engine.survey(&then.question, &[]);
+        let survey = self.surveyed(&then.question, &[]);
         let mut fuel = survey.fuel;
-        let failed = |failure: &dyn std::fmt::Display| (DecisionOutcome::Fault, fault_reason("targeting", failure));
-        let plan = match survey.outcome {
-            Ok(Ok(plan)) => plan,
+        let failed = |fault: &Fault| (DecisionOutcome::Fault, fault_reason("targeting", fault));
+        let (plan, candidates) = match survey.outcome {
+            Ok(Ok(surveyed)) => surveyed,
             Ok(Err(reason)) => return Ok(self.unplanned(then, (DecisionOutcome::Deny, reason), fuel, context)),
             Err(fault) => return Ok(self.unplanned(then, failed(&fault), fuel, context)),
-        };
-        let candidates = match Selector::from_policy(plan.candidates.clone()) {
-            Ok(candidates) => candidates,
-            Err(error) => return Ok(self.unplanned(then, failed(&error), fuel, context)),
         };
         if then.lacks(&plan) {
             return Err(Unrepeatable::Redacted);

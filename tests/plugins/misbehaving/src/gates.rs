@@ -11,6 +11,11 @@ use kernex_sdk::{Operator, Requirement, facts};
 use crate::mischief::{GIANT_BYTES, WORDY_BYTES};
 use crate::{Misbehaving, Mischief, allows, mischief};
 
+/// A selector whose key nobody could write.
+fn unfit() -> Vec<Requirement> {
+    vec![Requirement { key: "a b".to_owned(), operator: Operator::Exists, values: Vec::new() }]
+}
+
 /// Whether this instance has answered before.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -44,6 +49,7 @@ impl a::Guest for Misbehaving {
                 operator: Operator::Equals,
                 values: Vec::new(),
             }]),
+            Mischief::Unfit => a::Visible::Matching(unfit()),
             _ => a::Visible::Nothing(reason),
         }
     }
@@ -54,7 +60,8 @@ impl t::Guest for Misbehaving {
         let (wrong, reason) = asked("survey");
         let count = if wrong == Mischief::Nonsense { 65 } else { 2 };
         let waves = (0..count).map(|wave| format!("wave-{wave}")).collect();
-        Ok(t::Plan { candidates: Vec::new(), columns: Vec::new(), waves, exclusions: vec![reason] })
+        let candidates = if wrong == Mischief::Unfit { unfit() } else { Vec::new() };
+        Ok(t::Plan { candidates, columns: Vec::new(), waves, exclusions: vec![reason] })
     }
 
     fn classify(_: t::Deployment, batch: t::Batch) -> Vec<u16> {

@@ -42,6 +42,8 @@ pub enum Mischief {
     Garbled,
     /// Answer with something that the contract rules out.
     Nonsense,
+    /// Answer with a selector that the contract lets pass and the host cannot apply.
+    Unfit,
     /// Write to the log without a measure, and decide as a plugin should.
     Chatty,
     /// Write one line to the log, and decide as a plugin should.
@@ -102,6 +104,7 @@ impl Mischief {
             | Self::Wordy
             | Self::Garbled
             | Self::Nonsense
+            | Self::Unfit
             | Self::Remembering
             | Self::Counting
             | Self::Trusting => {}

@@ -8,7 +8,7 @@ use super::{ANSWER, FUEL, Ground, MEMORY, TRAPPED, blames, deployment};
 /// A function, what it does, and what is said of it.
 type Wrong = (&'static str, &'static str, &'static str);
 
-const AUTHORIZING: [Wrong; 8] = [
+const AUTHORIZING: [Wrong; 9] = [
     ("check", "panic", TRAPPED),
     ("check", "loop", FUEL),
     ("check", "allocate", MEMORY),
@@ -19,15 +19,18 @@ const AUTHORIZING: [Wrong; 8] = [
     ("scope", "wordy", ANSWER),
     // A selector that compares with nothing.
     ("scope", "nonsense", ANSWER),
+    // A selector whose key has a space in it.
+    ("scope", "unfit", ANSWER),
 ];
 
-const TARGETING: [Wrong; 9] = [
+const TARGETING: [Wrong; 10] = [
     ("survey", "panic", TRAPPED),
     ("survey", "loop", FUEL),
     ("survey", "allocate", MEMORY),
     ("survey", "garbled", ANSWER),
     // More waves than there may be.
     ("survey", "nonsense", ANSWER),
+    ("survey", "unfit", ANSWER),
     ("classify", "loop", FUEL),
     ("classify", "giant", ANSWER),
     // Classes for devices that nobody asked about.
