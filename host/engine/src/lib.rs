@@ -24,7 +24,7 @@ mod ticker;
 mod v1;
 
 pub use cache::{Cache, MAC_BYTES};
-pub use child::{COMPILE_TIME_S, Compiler};
+pub use child::{COMPILE_TIME_S, CompileLimits, Compiler};
 pub use engine::{Engine, EngineError};
 pub use inspect::Inspection;
 pub use limits::Limits;
