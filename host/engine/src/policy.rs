@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) pool: Option<Pool>,
     /// Fuel of one call, where that is less than its gate allows.
     pub(crate) fuel_at_most: u64,
+    /// Deadline of one call in milliseconds, where that is less than its gate allows.
+    pub(crate) deadline_at_most_ms: u64,
 }
 
 /// Where the gate's functions are in the component.
@@ -75,20 +77,35 @@ impl Policy {
     /// in any way answers no more.
     #[must_use]
     pub fn reusing_instances(&self) -> Self {
-        self.with(Some(Pool::default()), self.0.fuel_at_most)
+        self.with(|policy| policy.pool = Some(Pool::default()))
     }
 
     /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
     /// that is stopped in its middle decides nothing.
     #[must_use]
     pub fn with_fuel_at_most(&self, fuel: u64) -> Self {
-        self.with(self.0.pool.as_ref().map(|_| Pool::default()), fuel)
+        self.with(|policy| policy.fuel_at_most = fuel)
     }
 
-    fn with(&self, pool: Option<Pool>, fuel_at_most: u64) -> Self {
-        let Prepared { engine, label, compiled, .. } = &*self.0;
-        let (engine, label, compiled) = (engine.clone(), label.clone(), compiled.clone());
-        Self(Arc::new(Prepared { engine, label, compiled, pool, fuel_at_most }))
+    /// The same policy, each of whose calls gets at most so many milliseconds: what a test does to see that the clock
+    /// stops a plugin, whatever fuel it has left.
+    #[must_use]
+    pub fn with_deadline_at_most(&self, deadline_ms: u64) -> Self {
+        self.with(|policy| policy.deadline_at_most_ms = deadline_ms)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Prepared)) -> Self {
+        let mut other = Prepared {
+            engine: self.0.engine.clone(),
+            label: self.0.label.clone(),
+            compiled: self.0.compiled.clone(),
+            // Each has instances of its own.
+            pool: self.0.pool.as_ref().map(|_| Pool::default()),
+            fuel_at_most: self.0.fuel_at_most,
+            deadline_at_most_ms: self.0.deadline_at_most_ms,
+        };
+        change(&mut other);
+        Self(Arc::new(other))
     }
 
     /// The gate that it serves. Calls of another gate's functions are [`Fault::Incompatible`].
@@ -222,7 +239,11 @@ impl Policy {
         facts: &[Fact],
         call: impl FnOnce(&mut Store<Sandbox>, &Instance) -> Answer<T>,
     ) -> Run<T> {
-        let budget = Budget { fuel: budget.fuel.min(self.0.fuel_at_most), ..budget };
+        let budget = Budget {
+            fuel: budget.fuel.min(self.0.fuel_at_most),
+            deadline_ms: budget.deadline_ms.min(self.0.deadline_at_most_ms),
+            ..budget
+        };
         if let Some(pool) = &self.0.pool {
             return self.run_warm(pool, budget, facts, call);
         }

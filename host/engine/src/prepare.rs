@@ -71,7 +71,14 @@ impl Engine {
                 compiled
             }
         };
-        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None, fuel_at_most: u64::MAX }))
+        Ok(Policy::new(Prepared {
+            engine: self.clone(),
+            label,
+            compiled,
+            pool: None,
+            fuel_at_most: u64::MAX,
+            deadline_at_most_ms: u64::MAX,
+        }))
     }
 
     /// From the cache, or compiled and then cached.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kernex_engine::{Engine, Limits};
+use kernex_engine::{Engine, Limits, Policy};
 use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES};
 use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
@@ -11,9 +11,13 @@ use super::questions;
 
 /// The faults of every function of every gate, by the function's name.
 fn faults(decide: &'static str) -> Vec<(&'static str, Option<Fault>)> {
-    let authorization = misbehaving(Gate::Authorization, decide);
-    let targeting = misbehaving(Gate::Targeting, decide);
-    let rollback = misbehaving(Gate::Rollback, decide);
+    faults_of(|gate| misbehaving(gate, decide))
+}
+
+fn faults_of(policy: impl Fn(Gate) -> Policy) -> Vec<(&'static str, Option<Fault>)> {
+    let authorization = policy(Gate::Authorization);
+    let targeting = policy(Gate::Targeting);
+    let rollback = policy(Gate::Rollback);
     let request = questions::request(&["viewer"], "device:read");
     let principal = questions::principal(&[]);
     let deployment = questions::deployment();
@@ -56,6 +60,28 @@ fn a_loop_runs_out_of_fuel() {
 #[test]
 fn moving_memory_in_bulk_costs_fuel_too() {
     every_gate_gives("bulk", "out_of_fuel");
+}
+
+/// Nothing else than the clock stops these: their fuel lasts for hundreds of times as long. Without the thread that
+/// raises the epochs they would run until it is used up.
+#[test]
+fn what_takes_too_long_is_stopped_by_the_clock_and_the_host_is_to_blame() {
+    let lingering = |gate| misbehaving(gate, "linger");
+    for (function, fault) in faults_of(|gate| lingering(gate).with_deadline_at_most(1))
+        .into_iter()
+        .chain(faults_of(|gate| lingering(gate).with_deadline_at_most(1).reusing_instances()))
+    {
+        let fault = fault.unwrap_or_else(|| panic!("{function} did not fail"));
+        assert_eq!(fault, Fault::DeadlineExceeded("it was stopped by the clock".to_owned()), "{function}");
+        assert_eq!(fault.blame(), Blame::Host, "{function}");
+    }
+    // With less fuel, and the deadlines that their gates have, it is the fuel.
+    for (function, fault) in faults_of(|gate| lingering(gate).with_fuel_at_most(200_000)) {
+        assert!(matches!(fault, Some(Fault::OutOfFuel(_))), "{function}: {fault:?}");
+    }
+    for (function, fault) in faults("none") {
+        assert_eq!(fault, None, "{function}");
+    }
 }
 
 #[test]
