@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kernex_engine::{Engine, Limits, Policy};
-use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES};
+use kernex_engine::{Engine, FactSource, Limits, Policy};
+use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES, Value};
 use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
 use super::questions;
@@ -136,6 +136,33 @@ fn facts_read_and_log_lines_are_kept_within_limits() {
     assert_eq!(run.facts_read, facts[..1]);
     let kept: usize = run.log.lines().iter().map(|line| line.message.len()).sum();
     assert!((8_192..=LOG_BYTES).contains(&kept) && run.log.is_truncated(), "{kept}");
+}
+
+#[test]
+fn what_is_not_sent_along_is_looked_up_at_every_function() {
+    let source = FactSource::new(|name| (name == "season").then(|| Value::Text("winter".to_owned())));
+    let policy = |gate| misbehaving(gate, "none").with_facts_from(source.clone());
+    let (authorization, targeting) = (policy(Gate::Authorization), policy(Gate::Targeting));
+    let rollback = policy(Gate::Rollback);
+    let request = questions::request(&["viewer"], "device:read");
+    let (deployment, window) = (questions::deployment(), questions::window(Counts::default()));
+    let read = [
+        authorization.check(std::slice::from_ref(&request), &[]).facts_read,
+        authorization.scope(&request.principal, "device:list", "device", &[]).facts_read,
+        targeting.survey(&deployment, &[]).facts_read,
+        targeting.classify(&deployment, &questions::plan(), &questions::batch(3), &[]).facts_read,
+        rollback.judge(&window, &[], &[]).facts_read,
+        rollback.permit(&questions::rollback(), &[]).facts_read,
+    ];
+    let winter = [Fact::text("season", "winter")];
+    assert!(read.iter().all(|facts| *facts == winter), "{read:?}");
+    // An instance that answers again finds what belongs to the call; and what is sent along comes first.
+    let (reused, summer) = (authorization.reusing_instances(), [Fact::text("season", "summer")]);
+    for (sent, found) in [(&[][..], &winter), (&summer[..], &summer), (&[][..], &winter)] {
+        assert_eq!(reused.check(std::slice::from_ref(&request), sent).facts_read, found);
+    }
+    let alone = misbehaving(Gate::Authorization, "none").check(&[request], &[]);
+    assert!(alone.facts_read.is_empty(), "{alone:?}");
 }
 
 #[test]

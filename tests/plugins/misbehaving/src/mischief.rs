@@ -48,6 +48,8 @@ pub enum Mischief {
     Nonsense,
     /// Write to the log without a measure, and decide as a plugin should.
     Chatty,
+    /// Look up what the host has, and say it.
+    Curious,
     /// Write one line to the log, and decide as a plugin should.
     Telling,
     /// Remember that it was asked before, and say so.
@@ -112,6 +114,7 @@ impl Mischief {
             | Self::Wordy
             | Self::Garbled
             | Self::Nonsense
+            | Self::Curious
             | Self::Remembering
             | Self::Counting
             | Self::Trusting => {}
