@@ -73,3 +73,61 @@ fn replaced(before: &[u8], after: &[u8], times: RangeInclusive<usize>) -> Vec<u8
     }
     bytes
 }
+
+/// A component with one more module, of which it has an instance. Whatever that one does when it starts is done
+/// whenever the component starts.
+///
+/// # Panics
+/// Where it is no component.
+#[must_use]
+pub fn grafted(component: &[u8], module: &[u8]) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    let before = sections(component).into_iter().filter(|id| *id == CORE_MODULE).count();
+    // One instance, of that module, with no arguments.
+    let instance = [&[1_u8, 0][..], &leb(before), &[0]].concat();
+    [component, &section(CORE_MODULE, module), &section(CORE_INSTANCE, &instance)].concat()
+}
+
+/// A number as WebAssembly writes lengths.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).expect("seven bits");
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![id];
+    bytes.extend(leb(content.len()));
+    bytes.extend(content);
+    bytes
+}
+
+/// The kinds of a component's sections, in order.
+fn sections(component: &[u8]) -> Vec<u8> {
+    let (mut at, mut found) = (8, Vec::new());
+    while at < component.len() {
+        found.push(component[at]);
+        at += 1;
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            let byte = component[at];
+            at += 1;
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        at += length;
+    }
+    assert_eq!(at, component.len(), "sections fill a component");
+    found
+}

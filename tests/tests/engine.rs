@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands, its helpers too")]
 
 mod engine {
+    mod boundary;
     mod bundled;
     mod compiling;
     mod contract;

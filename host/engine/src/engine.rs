@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kernex_model::policy::Fact;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, Store};
 
@@ -116,9 +115,9 @@ impl Engine {
         &self.shared.shelf
     }
 
-    /// A store for one call: nothing of it outlives the call.
-    pub(crate) fn store(&self, budget: Budget, facts: &[Fact]) -> Store<Sandbox> {
-        let sandbox = Sandbox::new(self.shared.limits.memory_bytes, facts);
+    /// A store for one call: nothing of it outlives the call. There are no facts until it is told what there are.
+    pub(crate) fn store(&self, budget: Budget) -> Store<Sandbox> {
+        let sandbox = Sandbox::new(self.shared.limits.memory_bytes);
         let mut store = Store::new(&self.shared.runtime, sandbox);
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(budget.hostcall_bytes);

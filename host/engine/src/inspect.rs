@@ -63,7 +63,7 @@ impl Engine {
         }
         let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
         let lifecycle = v1::lifecycle::Indices::new(&pre).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::describe(), &[]);
+        let mut store = self.store(Budget::describe());
         let described = pre
             .instantiate(&mut store)
             .and_then(|instance| lifecycle.load(&mut store, &instance)?.call_describe(&mut store));

@@ -9,6 +9,7 @@ mod cache;
 mod child;
 mod compile;
 mod engine;
+mod facts;
 mod fault;
 mod inspect;
 mod limits;
@@ -24,8 +25,9 @@ mod ticker;
 mod v1;
 
 pub use cache::{Cache, MAC_BYTES};
-pub use child::{COMPILE_TIME_S, Compiler};
+pub use child::{COMPILE_TIME_S, CompileLimits, Compiler};
 pub use engine::{Engine, EngineError};
+pub use facts::FactSource;
 pub use inspect::Inspection;
 pub use limits::Limits;
 pub use policy::Policy;

@@ -11,6 +11,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::engine::{Engine, refill};
+use crate::facts::FactSource;
 use crate::fault;
 use crate::limits::Budget;
 use crate::pool::{Pool, Warm};
@@ -22,7 +23,11 @@ use crate::v1::{authorization, rollback, targeting};
 /// A configured, compiled plugin. Cheap to clone; calls run on the caller's thread, take
 /// microseconds, and do not see each other.
 #[derive(Clone)]
-pub struct Policy(Arc<Prepared>);
+pub struct Policy {
+    prepared: Arc<Prepared>,
+    /// Facts beside those that are sent along.
+    source: Option<FactSource>,
+}
 
 pub(crate) struct Prepared {
     pub(crate) engine: Engine,
@@ -32,6 +37,8 @@ pub(crate) struct Prepared {
     pub(crate) pool: Option<Pool>,
     /// Fuel of one call, where that is less than its gate allows.
     pub(crate) fuel_at_most: u64,
+    /// Deadline of one call in milliseconds, where that is less than its gate allows.
+    pub(crate) deadline_at_most_ms: u64,
 }
 
 /// Where the gate's functions are in the component.
@@ -58,16 +65,16 @@ type Answer<T> = wasmtime::Result<Result<T, Fault>>;
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Policy")
-            .field("gate", &self.0.label.gate)
-            .field("plugin_digest", &self.0.label.plugin_digest)
-            .field("settings_digest", &self.0.label.settings_digest)
+            .field("gate", &self.prepared.label.gate)
+            .field("plugin_digest", &self.prepared.label.plugin_digest)
+            .field("settings_digest", &self.prepared.label.settings_digest)
             .finish_non_exhaustive()
     }
 }
 
 impl Policy {
     pub(crate) fn new(prepared: Prepared) -> Self {
-        Self(Arc::new(prepared))
+        Self { prepared: Arc::new(prepared), source: None }
     }
 
     /// The same policy, whose instances answer some hundred calls each instead of one: several times as fast,
@@ -75,44 +82,65 @@ impl Policy {
     /// in any way answers no more.
     #[must_use]
     pub fn reusing_instances(&self) -> Self {
-        self.with(Some(Pool::default()), self.0.fuel_at_most)
+        self.with(|policy| policy.pool = Some(Pool::default()))
     }
 
     /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
     /// that is stopped in its middle decides nothing.
     #[must_use]
     pub fn with_fuel_at_most(&self, fuel: u64) -> Self {
-        self.with(self.0.pool.as_ref().map(|_| Pool::default()), fuel)
+        self.with(|policy| policy.fuel_at_most = fuel)
     }
 
-    fn with(&self, pool: Option<Pool>, fuel_at_most: u64) -> Self {
-        let Prepared { engine, label, compiled, .. } = &*self.0;
-        let (engine, label, compiled) = (engine.clone(), label.clone(), compiled.clone());
-        Self(Arc::new(Prepared { engine, label, compiled, pool, fuel_at_most }))
+    /// The same policy, each of whose calls gets at most so many milliseconds: what a test does to see that the clock
+    /// stops a plugin, whatever fuel it has left.
+    #[must_use]
+    pub fn with_deadline_at_most(&self, deadline_ms: u64) -> Self {
+        self.with(|policy| policy.deadline_at_most_ms = deadline_ms)
+    }
+
+    /// The same policy and instances; whatever is not sent along with a question it looks up there.
+    #[must_use]
+    pub fn with_facts_from(&self, source: FactSource) -> Self {
+        Self { prepared: self.prepared.clone(), source: Some(source) }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Prepared)) -> Self {
+        let mut other = Prepared {
+            engine: self.prepared.engine.clone(),
+            label: self.prepared.label.clone(),
+            compiled: self.prepared.compiled.clone(),
+            // Each has instances of its own.
+            pool: self.prepared.pool.as_ref().map(|_| Pool::default()),
+            fuel_at_most: self.prepared.fuel_at_most,
+            deadline_at_most_ms: self.prepared.deadline_at_most_ms,
+        };
+        change(&mut other);
+        Self { prepared: Arc::new(other), source: self.source.clone() }
     }
 
     /// The gate that it serves. Calls of another gate's functions are [`Fault::Incompatible`].
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.0.label.gate
+        self.prepared.label.gate
     }
 
     /// SHA-256 of the component, in lower case hex.
     #[must_use]
     pub fn plugin_digest(&self) -> &str {
-        &self.0.label.plugin_digest
+        &self.prepared.label.plugin_digest
     }
 
     /// SHA-256 of the settings' text, in lower case hex.
     #[must_use]
     pub fn settings_digest(&self) -> &str {
-        &self.0.label.settings_digest
+        &self.prepared.label.settings_digest
     }
 
     /// Authorization: answers each request, in order.
     #[must_use]
     pub fn check(&self, requests: &[AuthorizationRequest], facts: &[Fact]) -> Run<Vec<AuthorizationDecision>> {
-        let Exports::Authorization(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Authorization(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(requests.len()), facts, |store, instance| {
             authorization::check(exports, store, instance, requests)
         })
@@ -127,7 +155,7 @@ impl Policy {
         resource_kind: &str,
         facts: &[Fact],
     ) -> Run<Visible> {
-        let Exports::Authorization(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Authorization(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(1), facts, |store, instance| {
             authorization::scope(exports, store, instance, principal, action, resource_kind)
         })
@@ -136,7 +164,7 @@ impl Policy {
     /// Targeting: how a deployment's devices are to be classified, or why it cannot be targeted.
     #[must_use]
     pub fn survey(&self, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Result<TargetingPlan, Reason>> {
-        let Exports::Targeting(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Targeting(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::verdict(), facts, |store, instance| targeting::survey(exports, store, instance, deployment))
     }
 
@@ -149,7 +177,7 @@ impl Policy {
         batch: &Batch,
         facts: &[Fact],
     ) -> Run<Vec<u16>> {
-        let Exports::Targeting(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Targeting(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::devices(batch.device_hashes.len()), facts, |store, instance| {
             targeting::classify(exports, store, instance, deployment, plan, batch)
         })
@@ -158,14 +186,14 @@ impl Policy {
     /// Rollback: judges a running deployment. `state` is the last outcome's, empty at first.
     #[must_use]
     pub fn judge(&self, window: &Window, state: &[u8], facts: &[Fact]) -> Run<RollbackOutcome> {
-        let Exports::Rollback(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Rollback(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::verdict(), facts, |store, instance| rollback::judge(exports, store, instance, window, state))
     }
 
     /// Rollback: whether a person may send one device back.
     #[must_use]
     pub fn permit(&self, request: &RollbackRequest, facts: &[Fact]) -> Run<Permission> {
-        let Exports::Rollback(exports) = &self.0.compiled.exports else { return self.wrong_gate() };
+        let Exports::Rollback(exports) = &self.prepared.compiled.exports else { return self.wrong_gate() };
         self.run(Budget::questions(1), facts, |store, instance| rollback::permit(exports, store, instance, request))
     }
 
@@ -180,14 +208,15 @@ impl Policy {
         let started = Instant::now();
         let warm = match pool.take() {
             Some(mut warm) => {
-                warm.store.data_mut().begin(facts);
+                warm.store.data_mut().begin(facts, self.source.as_ref());
                 warm.store.set_hostcall_fuel(budget.hostcall_bytes);
                 refill(&mut warm.store, budget);
                 Ok(warm)
             }
             None => {
-                let mut store = self.0.engine.store(budget, facts);
-                match self.0.compiled.pre.instantiate(&mut store) {
+                let mut store = self.prepared.engine.store(budget);
+                store.data_mut().begin(facts, self.source.as_ref());
+                match self.prepared.compiled.pre.instantiate(&mut store) {
                     Ok(instance) => {
                         // Starting is not part of the answer's cost, which is the same whoever started.
                         refill(&mut store, budget);
@@ -222,13 +251,19 @@ impl Policy {
         facts: &[Fact],
         call: impl FnOnce(&mut Store<Sandbox>, &Instance) -> Answer<T>,
     ) -> Run<T> {
-        let budget = Budget { fuel: budget.fuel.min(self.0.fuel_at_most), ..budget };
-        if let Some(pool) = &self.0.pool {
+        let budget = Budget {
+            fuel: budget.fuel.min(self.prepared.fuel_at_most),
+            deadline_ms: budget.deadline_ms.min(self.prepared.deadline_at_most_ms),
+            ..budget
+        };
+        if let Some(pool) = &self.prepared.pool {
             return self.run_warm(pool, budget, facts, call);
         }
         let started = Instant::now();
-        let mut store = self.0.engine.store(budget, facts);
-        let answer = self.0.compiled.pre.instantiate(&mut store).and_then(|instance| call(&mut store, &instance));
+        let mut store = self.prepared.engine.store(budget);
+        store.data_mut().begin(facts, self.source.as_ref());
+        let answer =
+            self.prepared.compiled.pre.instantiate(&mut store).and_then(|instance| call(&mut store, &instance));
         let outcome = match answer {
             Ok(outcome) => outcome,
             Err(error) => Err(fault::of_call(&error, store.data())),
@@ -239,6 +274,6 @@ impl Policy {
     }
 
     fn wrong_gate<T>(&self) -> Run<T> {
-        Run::refused(Fault::Incompatible(format!("this policy serves the {} gate", self.0.label.gate)))
+        Run::refused(Fault::Incompatible(format!("this policy serves the {} gate", self.prepared.label.gate)))
     }
 }

@@ -71,7 +71,14 @@ impl Engine {
                 compiled
             }
         };
-        Ok(Policy::new(Prepared { engine: self.clone(), label, compiled, pool: None, fuel_at_most: u64::MAX }))
+        Ok(Policy::new(Prepared {
+            engine: self.clone(),
+            label,
+            compiled,
+            pool: None,
+            fuel_at_most: u64::MAX,
+            deadline_at_most_ms: u64::MAX,
+        }))
     }
 
     /// From the cache, or compiled and then cached.
@@ -104,7 +111,7 @@ impl Engine {
     /// Links native code and finds the gate's functions in it.
     fn ready(&self, native: &Native, gate: Gate) -> Result<Compiled, Fault> {
         let pre = self.linker().instantiate_pre(&native.load(self)?).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::describe(), &[]);
+        let mut store = self.store(Budget::describe());
         let exports = pre
             .instantiate(&mut store)
             .and_then(|instance| Exports::find(&mut store, &instance, gate))
@@ -140,7 +147,7 @@ impl Engine {
         }
         let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
         let lifecycle = v1::lifecycle::Indices::new(&pre).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::configure(), &[]);
+        let mut store = self.store(Budget::configure());
         let answered = pre.instantiate(&mut store).and_then(|instance| {
             let guest = lifecycle.load(&mut store, &instance)?;
             Ok((instance, guest.call_configure(&mut store, settings)?))

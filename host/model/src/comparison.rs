@@ -80,7 +80,7 @@ pub struct Comparison {
     pub faults: u64,
     /// Those that the candidate answered with another amount of fuel. Of a plan it is the whole that is compared.
     pub other_fuel: u64,
-    /// Questions that could not be asked again.
+    /// Questions that could not be asked again, or at which the candidate looked up what nobody had looked up then.
     pub unrepeatable: u64,
     /// Questions that were not asked because too many waited already.
     pub missed: u64,

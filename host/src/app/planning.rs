@@ -252,8 +252,8 @@ impl App {
         let verdict = Verdict { outcome: DecisionOutcome::Planned, reason, output: Some(output) };
         let decision = self.decided(&survey.policy, &survey.asked, verdict);
         let waves = names.iter().map(Wave::waiting).collect();
-        let Survey { policy, question, plan, .. } = survey;
-        let made = kept.map(|kept| MadePlan { question, plan, kept });
+        let Survey { policy, question, plan, asked, .. } = survey;
+        let made = kept.map(|kept| MadePlan { question, plan, facts: asked.facts_read, kept });
         Chosen { waves, devices, exclusions, decision, policy, made }
     }
 

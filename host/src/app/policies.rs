@@ -5,6 +5,7 @@ pub mod again;
 mod asking;
 mod bundled;
 mod error;
+mod facts;
 mod lifecycle;
 pub mod looking_on;
 mod pinned;
@@ -60,6 +61,7 @@ struct Shared {
     change: Mutex<()>,
     engine: Engine,
     store: Store,
+    context: Context,
     alarm: Alarm,
     /// Revisions that fail and stay, each with the revision of its policy: each is told of once.
     staying: News<(PolicyName, u64, u64)>,
@@ -73,7 +75,7 @@ impl Policies {
     /// [`PolicyError`]: without a working policy for every gate nothing may start.
     pub async fn load(engine: &Engine, store: &Store, context: &Context) -> Result<(Self, Alarms), PolicyError> {
         bundled::install(engine, store, context).await?;
-        let (policies, alarms) = Self::none(engine, store);
+        let (policies, alarms) = Self::none(engine, store, context);
         let (mut ready, mut looking_on, mut failed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for head in store.policies().await? {
             failed.extend(quarantined(&head));
@@ -96,8 +98,8 @@ impl Policies {
     ///
     /// # Errors
     /// [`PolicyError`]: what would keep a server from starting.
-    pub async fn check(engine: &Engine, store: &Store) -> Result<usize, PolicyError> {
-        let (policies, _alarms) = Self::none(engine, store);
+    pub async fn check(engine: &Engine, store: &Store, context: &Context) -> Result<usize, PolicyError> {
+        let (policies, _alarms) = Self::none(engine, store, context);
         let heads = store.policies().await?;
         let mut served = Vec::new();
         for head in &heads {
@@ -111,7 +113,7 @@ impl Policies {
         Ok(served.len())
     }
 
-    fn none(engine: &Engine, store: &Store) -> (Self, Alarms) {
+    fn none(engine: &Engine, store: &Store, context: &Context) -> (Self, Alarms) {
         let (alarm, alarms) = asking::alarms();
         let shared = Shared {
             active: RwLock::default(),
@@ -120,6 +122,7 @@ impl Policies {
             change: Mutex::default(),
             engine: engine.clone(),
             store: store.clone(),
+            context: context.clone(),
             alarm,
             staying: News::default(),
         };
@@ -182,6 +185,7 @@ impl Policies {
             Instances::Fresh => policy,
             Instances::Reused => policy.reusing_instances(),
         };
+        let policy = policy.with_facts_from(facts::present(revision.gate, self.shared.context.clone()));
         Ok(ActivePolicy::new(revision, policy, self.shared.alarm.clone()))
     }
 

@@ -284,8 +284,13 @@ impl App {
         let policy = self.prepared(revision).await?;
         let (facts, told) = (facts_of(&decision), Told::of(&decision));
         let again = tokio::task::spawn_blocking(move || policy.again(&recorded, &facts)).await;
-        let again = again.map_err(|error| AppError::Internal(error.to_string()))?;
-        Ok(DecisionExplanation { decision, same: again.says(&told), again: Some(again.finding), unrepeatable: None })
+        Ok(match again.map_err(|error| AppError::Internal(error.to_string()))? {
+            Ok(again) => {
+                let same = again.says(&told);
+                DecisionExplanation { decision, again: Some(again.finding), same, unrepeatable: None }
+            }
+            Err(why) => DecisionExplanation::unrepeatable(decision, &why),
+        })
     }
 
     async fn revision_that_made(&self, decision: &Decision) -> Result<PolicyRevision, AppError> {

@@ -73,7 +73,12 @@ impl Asked {
     pub(super) fn spent<T>(&mut self, run: Run<T>) -> Result<T, Fault> {
         self.fuel += run.fuel;
         self.duration += run.duration;
-        self.facts_read.extend(run.facts_read);
+        for fact in run.facts_read {
+            // Each call looks a fact up by itself; the decision has it once.
+            if self.facts_read.iter().all(|known| known.name != fact.name) {
+                self.facts_read.push(fact);
+            }
+        }
         self.log.append(run.log);
         self.fault = run.outcome.as_ref().err().map(Fault::code);
         run.outcome

@@ -322,7 +322,7 @@ async fn plugins(store: Option<&Store>) -> Finding {
         Err(error) => {
             return bad("policies", error.to_string(), "give the process more address space (`ulimit -v unlimited`)");
         }
-        Ok(engine) => Policies::check(&engine, store).await,
+        Ok(engine) => Policies::check(&engine, store, &Context::system()).await,
     };
     match loaded {
         Ok(count) => good("policies", format!("{count} are ready")),

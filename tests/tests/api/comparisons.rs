@@ -164,11 +164,11 @@ fn what_cannot_look_on_is_refused() {
 }
 
 /// Everything that was decided until now.
-fn everything(revision: u64) -> Value {
+pub(super) fn everything(revision: u64) -> Value {
     json!({"revision": revision, "from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"})
 }
 
-async fn replayed(admin: &Client, policy: &str, body: Value) -> Answer {
+pub(super) async fn replayed(admin: &Client, policy: &str, body: Value) -> Answer {
     let begun = admin.post(&format!("/policies/{policy}/replay")).json(body).await.expect(202);
     let path = begun.header("location").expect("a location").to_owned();
     let ended = eventually("the replay's end", async || {

@@ -1,5 +1,6 @@
 //! What a recorded decision tells beside what was asked and answered: the plugin's own lines, and the trace.
 
+use chrono::Utc;
 use kernex::app::decision_log::DECISION_BUFFER;
 use kernex_model::id::DecisionId;
 use kernex_model::record::Decision;
@@ -7,6 +8,7 @@ use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Answer, TestServer, eventually, run};
 use serde_json::{Value, json};
 
+use super::comparisons::{everything, replayed};
 use super::redaction::written;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -74,24 +76,82 @@ fn lines_are_not_kept_where_facts_are_secret() {
     });
 }
 
+/// The decision of a plan for the one device there is.
+async fn planned(server: &TestServer) -> Value {
+    let (admin, _device) = (server.admin().await, server.device().await);
+    let mut wanted = deployment();
+    wanted["plan"] = json!({"targeting_policy": "mine"});
+    let id = admin.post("/deployments").json(wanted).await.expect(201).id();
+    // The oldest is the plan itself: devices that join are decided about later.
+    eventually("the plan", async || {
+        let listed = admin.get("/decisions").query("gate", "targeting").query("subject", &id).await.expect(200);
+        listed.items().last().cloned()
+    })
+    .await
+}
+
 #[test]
 fn a_plan_has_the_lines_of_all_its_calls() {
     run(async {
         let (server, plugin) = prepared().await;
         decide(&server, json!({"plugin": plugin, "gate": "targeting", "settings": {"decide": "telling"}})).await;
-        let (admin, _device) = (server.admin().await, server.device().await);
-        let mut wanted = deployment();
-        wanted["plan"] = json!({"targeting_policy": "mine"});
-        let id = admin.post("/deployments").json(wanted).await.expect(201).id();
-        // The oldest is the plan itself: devices that join are decided about later.
-        let planned = eventually("the plan", async || {
-            let listed = admin.get("/decisions").query("gate", "targeting").query("subject", &id).await.expect(200);
-            listed.items().last().cloned()
-        })
-        .await;
+        let planned = planned(&server).await;
         let line = json!({"level": "warn", "message": "as asked"});
         assert_eq!(planned["log"], json!([line, line]), "of the survey and of one batch: {planned}");
         assert_eq!(planned["trace_id"], Value::Null, "no call led to it: {planned}");
+    });
+}
+
+/// The facts that a plugin looked up for a decision, by their names.
+fn looked_up(decision: &Value) -> Vec<&str> {
+    let facts = decision["facts_read"].as_array().expect("facts");
+    facts.iter().map(|fact| fact["name"].as_str().expect("a name")).collect()
+}
+
+#[test]
+fn what_a_plugin_looks_up_at_the_host_is_kept_and_found_again() {
+    run(async {
+        let (server, plugin) = prepared().await;
+        let admin = server.admin().await;
+        denied_by(&server, &plugin, "none", json!([])).await;
+        let before = Utc::now().timestamp_millis();
+        let decision = denied_by(&server, &plugin, "curious", json!([])).await;
+        assert_eq!(looked_up(decision.json()), ["host.now_ms", "host.version"], "{decision}");
+        let facts = &decision["facts_read"];
+        let now = facts[0]["value"]["integer"].as_i64().expect("a number");
+        assert!((before..=Utc::now().timestamp_millis()).contains(&now), "{decision}");
+        assert_eq!(facts[1]["value"], json!({"text": env!("CARGO_PKG_VERSION")}), "{decision}");
+        let said = decision.text("message");
+        assert!(said.contains(&now.to_string()) && said.contains(env!("CARGO_PKG_VERSION")), "{decision}");
+
+        // Later, and with the same answer for the same fuel.
+        let explain = format!("/decisions/{}/explain", decision.id());
+        let explained = admin.post(&explain).await.expect(200);
+        assert_eq!((&explained["same"], &explained["unrepeatable"]), (&json!(true), &Value::Null), "{explained}");
+        let again = &explained["again"];
+        assert_eq!((&again["message"], &again["fuel"]), (&decision["message"], &decision["fuel"]), "{explained}");
+
+        // Of the decision that was made without these facts it is not known what the other one would have found.
+        let curious = replayed(&admin, "mine", everything(2)).await;
+        let counted = |name: &str| curious["replay"]["comparison"][name].as_u64().expect("a number");
+        assert_eq!(["asked", "unrepeatable", "differing", "other_fuel"].map(counted), [1, 1, 0, 0], "{curious}");
+        let plain = replayed(&admin, "mine", everything(1)).await;
+        let counted = |name: &str| plain["replay"]["comparison"][name].as_u64().expect("a number");
+        assert_eq!(["asked", "unrepeatable", "differing", "other_fuel"].map(counted), [2, 0, 0, 1], "{plain}");
+    });
+}
+
+#[test]
+fn a_plan_has_each_fact_once_and_is_made_again_with_it() {
+    run(async {
+        let (server, plugin) = prepared().await;
+        decide(&server, json!({"plugin": plugin, "gate": "targeting", "settings": {"decide": "curious"}})).await;
+        let planned = planned(&server).await;
+        // Two calls looked it up. When that was they are not told: a device's class must not depend on it.
+        assert_eq!(looked_up(&planned), ["host.version"], "{planned}");
+        let explain = format!("/decisions/{}/explain", planned["id"].as_str().expect("an identifier"));
+        let explained = server.admin().await.post(&explain).await.expect(200);
+        assert_eq!((&explained["same"], &explained["again"]["fuel"]), (&json!(true), &planned["fuel"]), "{explained}");
     });
 }
 

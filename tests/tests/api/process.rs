@@ -1,7 +1,10 @@
 //! The server's process: its exit codes, its signals, and what it says.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 
+use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{ProcessOptions, ServerProcess, run};
 use reqwest::Method;
 use serde_json::json;
@@ -67,6 +70,59 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!((&seen["facts"], &seen["bundle_id"]), (&json!({"os": "linux"}), &json!(bundle)));
         assert_eq!(admin.get(&format!("/bundles/{bundle}/content")).await.expect(200).body, b"content");
         device.heartbeat(json!({})).await.expect(200);
+    });
+}
+
+/// What lies in a directory of files, by name.
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let read = entries.map(|entry| {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name of ours");
+        (name, std::fs::read(entry.path()).expect("a file"))
+    });
+    read.collect()
+}
+
+#[test]
+fn compiled_plugins_that_are_damaged_or_gone_are_compiled_again() {
+    run(async {
+        let mut server = ServerProcess::start(ProcessOptions::new().set("plugins.allow_unsigned", true)).await;
+        let admin = server.admin().await;
+        let plugin = admin.post("/plugins").bytes(MISBEHAVING).await.expect(201).text("digest");
+        let revision = json!({"plugin": plugin, "gate": "authorization", "settings": {}, "actions": ["bundle:list"]});
+        admin.put("/policies/mine").json(revision).await.expect(201);
+        admin.post("/policies/mine/activate").json(json!({"revision": 1})).await.expect(200);
+        let decides = async || {
+            // What the uploaded plugin says, and what the bundled one does.
+            admin.get("/bundles").await.problem(403, "as-asked");
+            admin.get("/devices").await.expect(200);
+        };
+        decides().await;
+
+        let directory = server.data_dir().join("native-code");
+        assert_eq!(server.terminate().await.code(), Some(0), "{}", server.output());
+        let whole = files(&directory);
+        assert_eq!(whole.len(), 4, "three bundled policies, and one more: {:?}", whole.keys());
+        for (number, (name, content)) in whole.iter().enumerate() {
+            let mut damaged = content.clone();
+            let middle = damaged.len() / 2;
+            if number == 0 {
+                damaged.truncate(middle);
+            } else {
+                damaged[middle] ^= 0xff;
+            }
+            std::fs::write(directory.join(name), damaged).expect("a file of ours");
+        }
+        server.resume().await;
+        decides().await;
+        assert!(files(&directory) == whole, "what was damaged is there again");
+
+        assert_eq!(server.terminate().await.code(), Some(0), "{}", server.output());
+        std::fs::remove_dir_all(&directory).expect("a directory of ours");
+        server.resume().await;
+        decides().await;
+        assert!(files(&directory) == whole, "what was gone is there again");
     });
 }
 

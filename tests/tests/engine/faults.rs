@@ -3,17 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kernex_engine::{Engine, Limits};
-use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES};
+use kernex_engine::{Engine, FactSource, Limits, Policy};
+use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES, Value};
 use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
 use super::questions;
 
 /// The faults of every function of every gate, by the function's name.
 fn faults(decide: &'static str) -> Vec<(&'static str, Option<Fault>)> {
-    let authorization = misbehaving(Gate::Authorization, decide);
-    let targeting = misbehaving(Gate::Targeting, decide);
-    let rollback = misbehaving(Gate::Rollback, decide);
+    faults_of(|gate| misbehaving(gate, decide))
+}
+
+fn faults_of(policy: impl Fn(Gate) -> Policy) -> Vec<(&'static str, Option<Fault>)> {
+    let authorization = policy(Gate::Authorization);
+    let targeting = policy(Gate::Targeting);
+    let rollback = policy(Gate::Rollback);
     let request = questions::request(&["viewer"], "device:read");
     let principal = questions::principal(&[]);
     let deployment = questions::deployment();
@@ -56,6 +60,28 @@ fn a_loop_runs_out_of_fuel() {
 #[test]
 fn moving_memory_in_bulk_costs_fuel_too() {
     every_gate_gives("bulk", "out_of_fuel");
+}
+
+/// Nothing else than the clock stops these: their fuel lasts for hundreds of times as long. Without the thread that
+/// raises the epochs they would run until it is used up.
+#[test]
+fn what_takes_too_long_is_stopped_by_the_clock_and_the_host_is_to_blame() {
+    let lingering = |gate| misbehaving(gate, "linger");
+    for (function, fault) in faults_of(|gate| lingering(gate).with_deadline_at_most(1))
+        .into_iter()
+        .chain(faults_of(|gate| lingering(gate).with_deadline_at_most(1).reusing_instances()))
+    {
+        let fault = fault.unwrap_or_else(|| panic!("{function} did not fail"));
+        assert_eq!(fault, Fault::DeadlineExceeded("it was stopped by the clock".to_owned()), "{function}");
+        assert_eq!(fault.blame(), Blame::Host, "{function}");
+    }
+    // With less fuel, and the deadlines that their gates have, it is the fuel.
+    for (function, fault) in faults_of(|gate| lingering(gate).with_fuel_at_most(200_000)) {
+        assert!(matches!(fault, Some(Fault::OutOfFuel(_))), "{function}: {fault:?}");
+    }
+    for (function, fault) in faults("none") {
+        assert_eq!(fault, None, "{function}");
+    }
 }
 
 #[test]
@@ -110,6 +136,33 @@ fn facts_read_and_log_lines_are_kept_within_limits() {
     assert_eq!(run.facts_read, facts[..1]);
     let kept: usize = run.log.lines().iter().map(|line| line.message.len()).sum();
     assert!((8_192..=LOG_BYTES).contains(&kept) && run.log.is_truncated(), "{kept}");
+}
+
+#[test]
+fn what_is_not_sent_along_is_looked_up_at_every_function() {
+    let source = FactSource::new(|name| (name == "season").then(|| Value::Text("winter".to_owned())));
+    let policy = |gate| misbehaving(gate, "none").with_facts_from(source.clone());
+    let (authorization, targeting) = (policy(Gate::Authorization), policy(Gate::Targeting));
+    let rollback = policy(Gate::Rollback);
+    let request = questions::request(&["viewer"], "device:read");
+    let (deployment, window) = (questions::deployment(), questions::window(Counts::default()));
+    let read = [
+        authorization.check(std::slice::from_ref(&request), &[]).facts_read,
+        authorization.scope(&request.principal, "device:list", "device", &[]).facts_read,
+        targeting.survey(&deployment, &[]).facts_read,
+        targeting.classify(&deployment, &questions::plan(), &questions::batch(3), &[]).facts_read,
+        rollback.judge(&window, &[], &[]).facts_read,
+        rollback.permit(&questions::rollback(), &[]).facts_read,
+    ];
+    let winter = [Fact::text("season", "winter")];
+    assert!(read.iter().all(|facts| *facts == winter), "{read:?}");
+    // An instance that answers again finds what belongs to the call; and what is sent along comes first.
+    let (reused, summer) = (authorization.reusing_instances(), [Fact::text("season", "summer")]);
+    for (sent, found) in [(&[][..], &winter), (&summer[..], &summer), (&[][..], &winter)] {
+        assert_eq!(reused.check(std::slice::from_ref(&request), sent).facts_read, found);
+    }
+    let alone = misbehaving(Gate::Authorization, "none").check(&[request], &[]);
+    assert!(alone.facts_read.is_empty(), "{alone:?}");
 }
 
 #[test]

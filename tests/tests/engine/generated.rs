@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arbitrary::Unstructured;
 use kernex_engine::PrepareError;
 use kernex_model::policy::{Blame, Fault, Gate};
-use kernex_tests::guests::{RELEASED, engine};
+use kernex_tests::guests::{RELEASED, engine, grafted};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wasm_smith::{Component, Config, Module};
@@ -59,60 +59,6 @@ fn component(bytes: &[u8]) -> Option<Vec<u8>> {
 /// it panics, it has made none.
 fn made(make: impl FnOnce(&mut Unstructured<'_>) -> Option<Vec<u8>>, bytes: &[u8]) -> Option<Vec<u8>> {
     catch_unwind(AssertUnwindSafe(|| make(&mut Unstructured::new(bytes)))).ok().flatten()
-}
-
-/// A number as WebAssembly writes lengths.
-fn leb(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).unwrap();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![id];
-    bytes.extend(leb(content.len()));
-    bytes.extend(content);
-    bytes
-}
-
-/// A component with one more module, of which it has an instance. Whatever that one does when it starts is done
-/// whenever the component starts.
-fn grafted(component: &[u8], module: &[u8]) -> Vec<u8> {
-    const CORE_MODULE: u8 = 1;
-    const CORE_INSTANCE: u8 = 2;
-    let before = sections(component).into_iter().filter(|id| *id == CORE_MODULE).count();
-    // One instance, of that module, with no arguments.
-    let instance = [&[1_u8, 0][..], &leb(before), &[0]].concat();
-    [component, &section(CORE_MODULE, module), &section(CORE_INSTANCE, &instance)].concat()
-}
-
-/// The kinds of a component's sections, in order.
-fn sections(component: &[u8]) -> Vec<u8> {
-    let (mut at, mut found) = (8, Vec::new());
-    while at < component.len() {
-        found.push(component[at]);
-        at += 1;
-        let (mut length, mut shift) = (0, 0);
-        loop {
-            let byte = component[at];
-            at += 1;
-            length |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        at += length;
-    }
-    assert_eq!(at, component.len(), "sections fill a component");
-    found
 }
 
 /// Fails unless the plugin is to blame, and for not being one.

@@ -119,6 +119,8 @@ fn a_configure_that_does_wrong_is_stopped() {
         ("hoard", "out_of_memory"),
         ("nonsense", "bad_output"),
         ("wordy", "bad_output"),
+        ("giant", "bad_output"),
+        ("garbled", "bad_output"),
     ] {
         let settings = format!(r#"{{"configure": "{what}"}}"#);
         match engine().prepare(MISBEHAVING, Gate::Targeting, &settings) {

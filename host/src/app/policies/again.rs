@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kernex_engine::Run;
+use kernex_engine::{Policy, Run};
 use kernex_model::comparison::Finding;
 use kernex_model::policy::{
     AuthorizationDecision, AuthorizationRequest, Fact, Permission, Reason, RollbackOutcome, RollbackRequest,
@@ -17,7 +17,8 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::ActivePolicy;
-use super::asking::Surveyed;
+use super::asking::{self, Surveyed};
+use super::facts::Before;
 use crate::app::Scope;
 use crate::app::gatekeeper::scoped;
 use crate::app::verdict::{POLICY_FAULT, fault_reason, json};
@@ -46,6 +47,9 @@ pub enum Unrepeatable {
     /// Values that the policy declares secret were not written down.
     #[error("the question was not written down in full: the policy keeps some of its facts secret")]
     Redacted,
+    /// What the host would have answered then is not known.
+    #[error("the revision looks up a fact of the host that was not looked up then")]
+    NotLookedUp,
     /// The record is not of this program's form.
     #[error("the recorded question cannot be read: {0}")]
     Unreadable(String),
@@ -214,31 +218,40 @@ pub(in crate::app) fn checked(answer: &AuthorizationDecision) -> (DecisionOutcom
 
 impl ActivePolicy {
     /// Asks a recorded question. It is no decision: nothing is recorded, and no failure counts.
-    #[must_use]
-    pub fn again(&self, recorded: &Recorded, facts: &[Fact]) -> Told {
-        match recorded {
-            Recorded::Check(request) => {
-                let run = self.engine.check(std::slice::from_ref(&**request), facts);
-                told("authorization", run, |answers| match answers.first() {
-                    Some(answer) => checked(answer),
-                    None => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, "the policy gave no answer")),
-                })
-            }
-            Recorded::Scope(request) => {
-                let run = self.scoped(request, facts);
-                let shown = run.outcome.as_ref().ok().map(|(_, scope)| scope.shown());
-                let told = told("authorization", run, |(visible, scope)| scoped(visible, scope));
-                Told { action: shown.unwrap_or_default(), ..told }
-            }
-            Recorded::Judge(window, state) => {
-                let run = self.engine.judge(window, state, facts);
-                let action = run.outcome.as_ref().ok().map(|outcome: &RollbackOutcome| json(&outcome.action));
-                let judged = |outcome: &RollbackOutcome| (outcome.action.into(), outcome.reason.clone());
-                Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
-            }
-            Recorded::Permit(request) => told("rollback", self.engine.permit(request, facts), permitted),
-            Recorded::Survey(deployment) => told("targeting", self.surveyed(deployment, facts), surveyed),
+    ///
+    /// # Errors
+    /// [`Unrepeatable::NotLookedUp`].
+    pub fn again(&self, recorded: &Recorded, facts: &[Fact]) -> Result<Told, Unrepeatable> {
+        let before = Before::of(self.revision.gate, &self.engine);
+        let told = told_again(&before.engine, recorded, facts);
+        if before.lacked_a_fact() { Err(Unrepeatable::NotLookedUp) } else { Ok(told) }
+    }
+}
+
+/// What a policy says to a recorded question, with the facts that were looked up then.
+fn told_again(policy: &Policy, recorded: &Recorded, facts: &[Fact]) -> Told {
+    match recorded {
+        Recorded::Check(request) => {
+            let run = policy.check(std::slice::from_ref(&**request), facts);
+            told("authorization", run, |answers| match answers.first() {
+                Some(answer) => checked(answer),
+                None => (DecisionOutcome::Fault, Reason::new(POLICY_FAULT, "the policy gave no answer")),
+            })
         }
+        Recorded::Scope(request) => {
+            let run = asking::scope(policy, request, facts);
+            let shown = run.outcome.as_ref().ok().map(|(_, scope)| scope.shown());
+            let told = told("authorization", run, |(visible, scope)| scoped(visible, scope));
+            Told { action: shown.unwrap_or_default(), ..told }
+        }
+        Recorded::Judge(window, state) => {
+            let run = policy.judge(window, state, facts);
+            let action = run.outcome.as_ref().ok().map(|outcome: &RollbackOutcome| json(&outcome.action));
+            let judged = |outcome: &RollbackOutcome| (outcome.action.into(), outcome.reason.clone());
+            Told { action: action.unwrap_or_default(), ..told("rollback", run, judged) }
+        }
+        Recorded::Permit(request) => told("rollback", policy.permit(request, facts), permitted),
+        Recorded::Survey(deployment) => told("targeting", asking::survey(policy, deployment, facts), surveyed),
     }
 }
 

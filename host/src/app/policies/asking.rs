@@ -80,29 +80,12 @@ impl ActivePolicy {
 
     /// Asks the authorization gate what a list shows.
     pub fn scope(&self, request: &ScopeRequest) -> Run<Scoped> {
-        self.ask("policy.scope", || self.scoped(request, &[]))
-    }
-
-    /// The same for whoever asks once more: without a span, and no failure counts.
-    pub(super) fn scoped(&self, request: &ScopeRequest, facts: &[Fact]) -> Run<Scoped> {
-        let run = self.engine.scope(&request.principal, &request.action, &request.resource_kind, facts);
-        read(run, |visible| {
-            let scope = Scope::of(&visible)?;
-            Ok((visible, scope))
-        })
+        self.ask("policy.scope", || scope(&self.engine, request, &[]))
     }
 
     /// Asks the targeting gate how to classify.
     pub fn survey(&self, deployment: &TargetingDeployment) -> Run<Surveyed> {
-        self.ask("policy.survey", || self.surveyed(deployment, &[]))
-    }
-
-    /// The same for whoever asks once more: without a span, and no failure counts.
-    pub(super) fn surveyed(&self, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Surveyed> {
-        read(self.engine.survey(deployment, facts), |answer| match answer {
-            Ok(plan) => selected(plan.candidates.clone()).map(|candidates| Ok((plan, candidates))),
-            Err(reason) => Ok(Err(reason)),
-        })
+        self.ask("policy.survey", || survey(&self.engine, deployment, &[]))
     }
 
     /// Asks the targeting gate for classes.
@@ -151,6 +134,22 @@ impl ActivePolicy {
         }
         run
     }
+}
+
+/// What a list shows; for whoever asks once more, too: without a span, and no failure counts.
+pub(super) fn scope(policy: &Policy, request: &ScopeRequest, facts: &[Fact]) -> Run<Scoped> {
+    read(policy.scope(&request.principal, &request.action, &request.resource_kind, facts), |visible| {
+        let scope = Scope::of(&visible)?;
+        Ok((visible, scope))
+    })
+}
+
+/// How to classify; for whoever asks once more, too.
+pub(super) fn survey(policy: &Policy, deployment: &TargetingDeployment, facts: &[Fact]) -> Run<Surveyed> {
+    read(policy.survey(deployment, facts), |answer| match answer {
+        Ok(plan) => selected(plan.candidates.clone()).map(|candidates| Ok((plan, candidates))),
+        Err(reason) => Ok(Err(reason)),
+    })
 }
 
 /// Reads an answer before it counts: what the contract lets pass and the host cannot use is the plugin's failure, too.

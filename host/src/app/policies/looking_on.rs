@@ -242,7 +242,10 @@ pub(in crate::app) fn compare(
     context: &Context,
 ) -> Option<Difference> {
     let Shown { recorded, facts, decided, secrets, at, request_id } = shown;
-    let again = candidate.again(&recorded, &facts);
+    let Ok(again) = candidate.again(&recorded, &facts) else {
+        comparison.unrepeatable += 1;
+        return None;
+    };
     let differs = decided.differs(&again);
     comparison.count(&decided.finding, &again.finding, differs);
     differs.then(|| {

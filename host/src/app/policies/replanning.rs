@@ -1,9 +1,10 @@
 //! Owns asking a policy once more for a plan: the question as it was recorded, on the devices as they were then.
 
+use kernex_engine::Policy;
 use kernex_model::comparison::{Comparison, Difference, Finding};
 use kernex_model::id::{DeploymentId, RequestId};
 use kernex_model::kept::{Kept, KeptDevice, KeptPlan, devices_in};
-use kernex_model::policy::{Fault, Reason, TargetingDeployment, TargetingPlan};
+use kernex_model::policy::{Fact, Fault, Reason, TargetingDeployment, TargetingPlan};
 use kernex_model::record::{Decision, DecisionOutcome};
 use kernex_model::selector::Selector;
 use kernex_model::time::Timestamp;
@@ -11,7 +12,9 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::ActivePolicy;
-use super::again::{Told, Unrepeatable};
+use super::again::{Told, Unrepeatable, facts_of};
+use super::asking;
+use super::facts::Before;
 use crate::app::Context;
 use crate::app::columns::batch;
 use crate::app::planning::{BATCH, device_hash};
@@ -31,6 +34,8 @@ pub struct MadePlan {
     pub question: TargetingDeployment,
     /// The answer to the survey.
     pub plan: TargetingPlan,
+    /// The facts that were looked up.
+    pub facts: Vec<Fact>,
     /// The devices and their classes.
     pub kept: KeptPlan,
 }
@@ -41,6 +46,7 @@ pub struct RecordedPlan {
     question: TargetingDeployment,
     deployment: DeploymentId,
     plan: TargetingPlan,
+    facts: Vec<Fact>,
     kept: Kept,
     devices: Vec<KeptDevice>,
     decided: Finding,
@@ -107,7 +113,7 @@ impl RecordedPlan {
         let question = TargetingDeployment::deserialize(&decision.input.0).map_err(unreadable)?;
         let plan = decision.output.as_ref().map_or(&Value::Null, |output| &output.0["plan"]);
         let plan = TargetingPlan::deserialize(plan).map_err(unreadable)?;
-        Self::new(decision, (question, plan), kept, devices)
+        Self::new(decision, (question, plan, facts_of(decision)), kept, devices)
     }
 
     /// A plan that was just made.
@@ -115,17 +121,17 @@ impl RecordedPlan {
     /// # Errors
     /// [`Unrepeatable`].
     pub fn made(decision: &Decision, made: MadePlan) -> Result<Self, Unrepeatable> {
-        let MadePlan { question, plan, kept } = made;
+        let MadePlan { question, plan, facts, kept } = made;
         let mut devices = Vec::new();
         for part in kept.parts() {
             devices.extend(devices_in(part).map_err(unreadable)?);
         }
-        Self::new(decision, (question, plan), kept.kept, devices)
+        Self::new(decision, (question, plan, facts), kept.kept, devices)
     }
 
     fn new(
         decision: &Decision,
-        (question, plan): (TargetingDeployment, TargetingPlan),
+        (question, plan, facts): (TargetingDeployment, TargetingPlan, Vec<Fact>),
         kept: Kept,
         devices: Vec<KeptDevice>,
     ) -> Result<Self, Unrepeatable> {
@@ -133,6 +139,7 @@ impl RecordedPlan {
             deployment: question.id.parse::<DeploymentId>().map_err(unreadable)?,
             question,
             plan,
+            facts,
             kept,
             devices,
             decided: Told::of(decision).finding,
@@ -178,6 +185,37 @@ impl RecordedPlan {
             None => Value::Null,
         }
     }
+
+    /// The class that a policy gives each device; none where it does not consider it.
+    fn classified_by(
+        &self,
+        policy: &Policy,
+        plan: &TargetingPlan,
+        candidates: &Selector,
+        fuel: &mut u64,
+    ) -> Result<Vec<Option<u16>>, Fault> {
+        let mut classes = Vec::with_capacity(self.devices.len());
+        for devices in self.batches() {
+            let considered: Vec<bool> = devices.iter().map(|device| candidates.matches(device)).collect();
+            let asked: Vec<&KeptDevice> = devices
+                .iter()
+                .zip(&considered)
+                .filter(|(_, considered)| **considered)
+                .map(|(device, _)| device)
+                .collect();
+            let mut found = Vec::new();
+            if !asked.is_empty() {
+                let hashes = asked.iter().map(|device| device_hash(self.deployment, device.id)).collect();
+                let batch = batch(&asked, &plan.columns, hashes);
+                let run = policy.classify(&self.question, plan, &batch, &self.facts);
+                *fuel += run.fuel;
+                found = run.outcome?;
+            }
+            let mut found = found.into_iter();
+            classes.extend(considered.into_iter().map(|considered| if considered { found.next() } else { None }));
+        }
+        Ok(classes)
+    }
 }
 
 impl ActivePolicy {
@@ -185,9 +223,15 @@ impl ActivePolicy {
     /// failure counts.
     ///
     /// # Errors
-    /// [`Unrepeatable::Redacted`] where it asks for what was kept secret.
+    /// [`Unrepeatable::Redacted`] where it asks for what was kept secret; [`Unrepeatable::NotLookedUp`].
     pub fn plan_again(&self, then: &RecordedPlan, context: &Context) -> Result<Replanned, Unrepeatable> {
-        let survey = self.surveyed(&then.question, &[]);
+        let before = Before::of(self.revision.gate, &self.engine);
+        let replanned = self.planned_by(&before.engine, then, context);
+        if before.lacked_a_fact() { Err(Unrepeatable::NotLookedUp) } else { replanned }
+    }
+
+    fn planned_by(&self, policy: &Policy, then: &RecordedPlan, context: &Context) -> Result<Replanned, Unrepeatable> {
+        let survey = asking::survey(policy, &then.question, &then.facts);
         let mut fuel = survey.fuel;
         let failed = |fault: &Fault| (DecisionOutcome::Fault, fault_reason("targeting", fault));
         let (plan, candidates) = match survey.outcome {
@@ -198,41 +242,10 @@ impl ActivePolicy {
         if then.lacks(&plan) {
             return Err(Unrepeatable::Redacted);
         }
-        match self.classify_again(then, &plan, &candidates, &mut fuel) {
+        match then.classified_by(policy, &plan, &candidates, &mut fuel) {
             Ok(classes) => Ok(self.replanned(then, &plan, &classes, fuel, context)),
             Err(fault) => Ok(self.unplanned(then, failed(&fault), fuel, context)),
         }
-    }
-
-    /// The class of each device; none of those that it does not consider.
-    fn classify_again(
-        &self,
-        then: &RecordedPlan,
-        plan: &TargetingPlan,
-        candidates: &Selector,
-        fuel: &mut u64,
-    ) -> Result<Vec<Option<u16>>, Fault> {
-        let mut classes = Vec::with_capacity(then.devices.len());
-        for devices in then.batches() {
-            let considered: Vec<bool> = devices.iter().map(|device| candidates.matches(device)).collect();
-            let asked: Vec<&KeptDevice> = devices
-                .iter()
-                .zip(&considered)
-                .filter(|(_, considered)| **considered)
-                .map(|(device, _)| device)
-                .collect();
-            let mut found = Vec::new();
-            if !asked.is_empty() {
-                let hashes = asked.iter().map(|device| device_hash(then.deployment, device.id)).collect();
-                let batch = batch(&asked, &plan.columns, hashes);
-                let run = self.engine.classify(&then.question, plan, &batch, &[]);
-                *fuel += run.fuel;
-                found = run.outcome?;
-            }
-            let mut found = found.into_iter();
-            classes.extend(considered.into_iter().map(|considered| if considered { found.next() } else { None }));
-        }
-        Ok(classes)
     }
 
     fn replanned(

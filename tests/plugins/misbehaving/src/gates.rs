@@ -26,7 +26,11 @@ fn asked(function: &str) -> (Mischief, Reason) {
     // Whatever is asked, one fact is read: tests look for it in the record.
     let _ = facts::get("season");
     let again = ASKED.swap(true, Ordering::Relaxed) && wrong == Mischief::Remembering;
-    (wrong, Reason::new(if again { "asked-before" } else { "as-asked" }, wrong.text()))
+    let text = match wrong {
+        Mischief::Curious => format!("{:?} {:?}", facts::get("host.now_ms"), facts::get("host.version")),
+        _ => wrong.text(),
+    };
+    (wrong, Reason::new(if again { "asked-before" } else { "as-asked" }, text))
 }
 
 impl a::Guest for Misbehaving {

@@ -65,7 +65,7 @@ impl Guest for Misbehaving {
         SETTINGS.set(settings).map_err(|_| wrong("configured twice".to_owned()))?;
         configure.happen();
         match configure {
-            Mischief::Wordy => Err(wrong("x".repeat(mischief::WORDY_BYTES))),
+            Mischief::Giant | Mischief::Wordy | Mischief::Garbled => Err(wrong(configure.text())),
             Mischief::Nonsense => Err(Vec::new()),
             _ => Ok(()),
         }

@@ -10,6 +10,8 @@ pub(crate) const WORDY_BYTES: usize = 10_000;
 pub(crate) const GIANT_BYTES: usize = 3 << 20;
 /// A buffer to fill again and again, in bytes.
 const BULK_BYTES: usize = 4 << 20;
+/// A line for the log that keeps the host busy for longer than the plugin, in bytes.
+const LINE_BYTES: usize = 64 << 10;
 
 /// The wrong that `describe` does, up to the dots. It is given nothing that a test could say it in: a test writes
 /// another name over this one, in the component's bytes.
@@ -28,6 +30,8 @@ pub enum Mischief {
     Loop,
     /// Never return, in few instructions: fill memory in bulk.
     Bulk,
+    /// Never return, in few instructions: have the host do the work.
+    Linger,
     /// Recurse without an end.
     Recurse,
     /// Allocate without an end.
@@ -46,6 +50,8 @@ pub enum Mischief {
     Unfit,
     /// Write to the log without a measure, and decide as a plugin should.
     Chatty,
+    /// Look up what the host has, and say it.
+    Curious,
     /// Write one line to the log, and decide as a plugin should.
     Telling,
     /// Remember that it was asked before, and say so.
@@ -83,6 +89,12 @@ impl Mischief {
                     black_box(&mut buffer).fill(black_box(7));
                 }
             }
+            Self::Linger => {
+                let line = "x".repeat(LINE_BYTES);
+                loop {
+                    kernex_sdk::log::debug(black_box(&line));
+                }
+            }
             Self::Recurse => {
                 black_box(deeper(black_box(1)));
             }
@@ -105,6 +117,7 @@ impl Mischief {
             | Self::Garbled
             | Self::Nonsense
             | Self::Unfit
+            | Self::Curious
             | Self::Remembering
             | Self::Counting
             | Self::Trusting => {}

@@ -6,12 +6,14 @@ use serde_json::json;
 use super::{ANSWER, FUEL, Ground, MEMORY, TRAPPED, blames, deployment};
 
 /// What `configure` does, and what is said of it. The one that hoards memory fails after it, in its snapshot.
-const WRONGS: [(&str, &str); 6] = [
+const WRONGS: [(&str, &str); 8] = [
     ("panic", TRAPPED),
     ("loop", FUEL),
     ("allocate", MEMORY),
     ("hoard", MEMORY),
+    ("giant", ANSWER),
     ("wordy", ANSWER),
+    ("garbled", ANSWER),
     ("nonsense", ANSWER),
 ];
 
