@@ -67,7 +67,8 @@ const PARAMETERS: [(&str, &str); 6] = [
     ("digest", "SHA-256 of the component."),
     ("If-Match", "The `ETag` that was read."),
 ];
-/// Optional for the framework alone where something is edited: without it an edit is refused.
+/// Optional for the framework alone where something is edited: without it an edit is refused (428), which the document
+/// tells by calling it required.
 const IF_MATCH: &str = "If-Match";
 const EDIT: &str = "patch";
 
@@ -124,7 +125,10 @@ fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
 }
 
 fn complete_parameter(method: &str, parameter: &mut Value) {
-    let demanded = parameter["required"] == true || (method == EDIT && parameter["name"] == IF_MATCH);
+    if method == EDIT && parameter["name"] == IF_MATCH {
+        parameter["required"] = true.into();
+    }
+    let demanded = parameter["required"] == true;
     // The documentation's page fills examples in: a filter that nobody asked for would be sent.
     if !demanded && let Some(schema) = parameter["schema"].as_object_mut() {
         schema.remove("example");
@@ -201,5 +205,18 @@ mod tests {
         assert!(document["paths"]["/a"]["get"].get("parameters").is_none());
         assert_eq!(document["paths"]["/b"]["post"]["parameters"], json!([]));
         assert_eq!(document["paths"]["/b"]["post"]["tags"], json!(["Own"]));
+    }
+
+    #[test]
+    fn an_edit_requires_if_match_and_a_step_takes_it() {
+        let if_match =
+            || json!({ "name": "If-Match", "in": "header", "required": false, "schema": { "example": "a" } });
+        let completed = |method: &str| {
+            let mut parameter = if_match();
+            complete_parameter(method, &mut parameter);
+            (parameter["required"].clone(), parameter["schema"].get("example").cloned())
+        };
+        assert_eq!(completed("patch"), (json!(true), Some(json!("a"))));
+        assert_eq!(completed("post"), (json!(false), None));
     }
 }
