@@ -5,6 +5,7 @@ mod answers;
 mod checks;
 mod examples;
 mod limits;
+mod links;
 mod reads;
 mod schemas;
 mod security;
@@ -91,6 +92,7 @@ pub(super) fn complete(derived: &str) -> String {
     }
     schemas::complete(&mut document);
     describe_answers(&mut document);
+    links::describe(&mut document);
     document["components"]["responses"] = answers::problems(&examples);
     document["components"]["securitySchemes"] = security::schemes();
     examples.add_to(&mut document);
