@@ -44,19 +44,25 @@ impl App {
     /// policy does.
     ///
     /// # Errors
-    /// Denied; too large; stalled; invalid where the signature is missing, malformed, of an unknown key or of other
-    /// bytes, and where the bytes are no plugin (the detail says why and whose fault it is).
+    /// Denied; too large; stalled; invalid where the bytes are not those that were `announced`, where the signature is
+    /// missing, malformed, of an unknown key or of other bytes, and where the bytes are no plugin (the detail says why
+    /// and whose fault it is).
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn upload_plugin(
         &self,
         caller: &Caller,
         signature: Option<&str>,
+        announced: Option<Digest>,
         body: impl Stream<Item = std::io::Result<Bytes>> + Unpin + Send,
     ) -> Result<PluginUploaded, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::PluginUpload, "plugin", None, Vec::new())?;
         let bytes = self.collect_plugin(body).await?;
-        let signed_by = self.check_signature(signature, &bytes)?;
         let digest = Digest::of(&bytes);
+        if let Some(announced) = announced.filter(|announced| *announced != digest) {
+            let detail = format!("the component's SHA-256 is {digest}, not {announced}");
+            return Err(AppError::field("digest-mismatch", "Repr-Digest", detail));
+        }
+        let signed_by = self.check_signature(signature, &bytes)?;
         if let Some(plugin) = self.find_plugin(digest).await? {
             return Ok(PluginUploaded::Existing(plugin));
         }

@@ -184,7 +184,8 @@ fn idempotency_key() -> Value {
     let mut key = header(
         "Idempotency-Key",
         "The same key with the same request is answered as the first time, for 24 hours, and not done again; with \
-         another request it is refused with 409. An answer that held a secret is not given again.",
+         another request it is refused with 409. An answer that held a secret or was very long is not given again. An \
+         upload needs `Repr-Digest` beside it.",
     );
     key["schema"] =
         json!({ "type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES, "pattern": r"^[\x20-\x7e]+$" });
