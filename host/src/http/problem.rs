@@ -11,6 +11,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use super::health::PartHealth;
 use crate::app::{AppError, FieldError};
 
 /// The media type of every error.
@@ -52,6 +53,8 @@ pub struct ProblemDocument {
     pub errors: Option<Vec<FieldProblem>>,
     /// The policy decision that said no.
     pub decision: Option<DecisionId>,
+    /// How each part of the server is, where one of them cannot do its work (`not-ready`).
+    pub checks: Option<Vec<PartHealth>>,
 }
 
 /// The error of a handler. It becomes a [`ProblemDocument`] where the request is known (`envelope.rs`).
@@ -63,6 +66,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldProblem>,
     decision: Option<DecisionId>,
+    checks: Vec<PartHealth>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -70,7 +74,15 @@ impl Problem {
     /// A problem with a stable code and a sentence.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new(), decision: None, header: None }
+        Self {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            decision: None,
+            checks: Vec::new(),
+            header: None,
+        }
     }
 
     /// A request with wrong fields or parameters.
@@ -117,6 +129,12 @@ impl Problem {
         self
     }
 
+    /// With how each part of the server is.
+    #[must_use]
+    pub fn with_checks(self, checks: Vec<PartHealth>) -> Self {
+        Self { checks, ..self }
+    }
+
     /// The answer, with what only the request knows.
     #[must_use]
     pub fn document(self, request_id: RequestId, instance: &str, timestamp: Timestamp) -> Response {
@@ -131,6 +149,7 @@ impl Problem {
             timestamp,
             errors: Some(self.errors).filter(|errors| !errors.is_empty()),
             decision: self.decision,
+            checks: Some(self.checks).filter(|checks| !checks.is_empty()),
         };
         let mut response = Response::builder()
             .status(self.status)
