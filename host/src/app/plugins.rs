@@ -16,6 +16,8 @@ use super::policies;
 use super::policies::settings::check_schema;
 use super::{App, AppError, Caller};
 
+/// Plugins that come with this program, at most.
+pub const MAX_BUNDLED: usize = 100;
 /// How long a component may take to come, in seconds.
 const UPLOAD_TIME_S: u32 = 300;
 
@@ -172,5 +174,15 @@ impl App {
         let unusable = |why| AppError::invalid("plugin-refused", why);
         check_schema(&inspection.manifest.settings_schema).map_err(unusable)?;
         Ok(inspection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_come_with_the_program_than_are_said_to() {
+        assert!(policies::bundled_digests().count() <= MAX_BUNDLED);
     }
 }

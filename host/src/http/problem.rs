@@ -16,6 +16,10 @@ use crate::app::{AppError, FieldError};
 
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// What is wrong, in bytes: of the whole, of one field, and of its pointer. More is cut off.
+pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
+/// The path that was called, in bytes: longer ones are none that an HTTP library reads.
+pub const MAX_INSTANCE_BYTES: usize = u16::MAX as usize;
 /// When a busy server wants to be asked again, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
 
@@ -142,12 +146,13 @@ impl Problem {
             kind: format!("urn:kernex:problem:{}", self.code),
             title: title(&self.code),
             status: self.status.as_u16(),
-            detail: self.detail.into_owned(),
+            detail: clipped(self.detail.into_owned()),
             instance: instance.to_owned(),
             code: self.code.into_owned(),
             request_id,
             timestamp,
-            errors: Some(self.errors).filter(|errors| !errors.is_empty()),
+            errors: Some(self.errors.into_iter().map(FieldProblem::clipped).collect::<Vec<_>>())
+                .filter(|errors| !errors.is_empty()),
             decision: self.decision,
             checks: Some(self.checks).filter(|checks| !checks.is_empty()),
         };
@@ -161,6 +166,18 @@ impl Problem {
         }
         response
     }
+}
+
+impl FieldProblem {
+    fn clipped(self) -> Self {
+        Self { pointer: clipped(self.pointer), detail: clipped(self.detail) }
+    }
+}
+
+/// What a plugin or a body brings along may be of any length.
+fn clipped(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_DETAIL_BYTES));
+    text
 }
 
 /// `last-admin` -> `Last admin`.
@@ -260,5 +277,25 @@ impl IntoResponse for Problem {
     /// Only for code that stands outside the envelope, which knows the request.
     fn into_response(self) -> Response {
         poem::Error::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_within_limits() {
+        let long = "ä".repeat(MAX_DETAIL_BYTES);
+        let problem = Problem::field("invalid-body", &long, long.clone());
+        let response = problem.document(RequestId(kernex_model::id::Ulid(1)), "/", Timestamp::from_millis(0));
+        let body = response.into_body().into_bytes().await.expect("a body");
+        let document: Value = serde_json::from_slice(&body).expect("JSON");
+        for text in [&document["detail"], &document["errors"][0]["pointer"], &document["errors"][0]["detail"]] {
+            let bytes = text.as_str().expect("a text").len();
+            assert!(bytes <= MAX_DETAIL_BYTES && bytes + 1 >= MAX_DETAIL_BYTES, "{bytes} bytes");
+        }
     }
 }
