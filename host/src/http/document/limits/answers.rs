@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_bundles_path_is_as_long_as_it_is_said_to_be() {
-        let path = format!("/api/v1/device/bundles/{}/content", "bun_01M7Z8SGG0138GGB68V1D0GCYT");
+        let path = "/api/v1/device/bundles/bun_01M7Z8SGG0138GGB68V1D0GCYT/content";
         assert_eq!(path.len(), MAX_PATH_BYTES);
     }
 }
