@@ -16,6 +16,8 @@ use super::policies;
 use super::policies::settings::check_schema;
 use super::{App, AppError, Caller};
 
+/// Plugins that come with this program, at most.
+pub const MAX_BUNDLED: usize = 100;
 /// How long a component may take to come, in seconds.
 const UPLOAD_TIME_S: u32 = 300;
 
@@ -44,19 +46,25 @@ impl App {
     /// policy does.
     ///
     /// # Errors
-    /// Denied; too large; stalled; invalid where the signature is missing, malformed, of an unknown key or of other
-    /// bytes, and where the bytes are no plugin (the detail says why and whose fault it is).
+    /// Denied; too large; stalled; invalid where the bytes are not those that were `announced`, where the signature is
+    /// missing, malformed, of an unknown key or of other bytes, and where the bytes are no plugin (the detail says why
+    /// and whose fault it is).
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn upload_plugin(
         &self,
         caller: &Caller,
         signature: Option<&str>,
+        announced: Option<Digest>,
         body: impl Stream<Item = std::io::Result<Bytes>> + Unpin + Send,
     ) -> Result<PluginUploaded, AppError> {
         let grant = self.gatekeeper.authorize(caller, Action::PluginUpload, "plugin", None, Vec::new())?;
         let bytes = self.collect_plugin(body).await?;
-        let signed_by = self.check_signature(signature, &bytes)?;
         let digest = Digest::of(&bytes);
+        if let Some(announced) = announced.filter(|announced| *announced != digest) {
+            let detail = format!("the component's SHA-256 is {digest}, not {announced}");
+            return Err(AppError::field("digest-mismatch", "Repr-Digest", detail));
+        }
+        let signed_by = self.check_signature(signature, &bytes)?;
         if let Some(plugin) = self.find_plugin(digest).await? {
             return Ok(PluginUploaded::Existing(plugin));
         }
@@ -166,5 +174,15 @@ impl App {
         let unusable = |why| AppError::invalid("plugin-refused", why);
         check_schema(&inspection.manifest.settings_schema).map_err(unusable)?;
         Ok(inspection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_come_with_the_program_than_are_said_to() {
+        assert!(policies::bundled_digests().count() <= MAX_BUNDLED);
     }
 }

@@ -15,6 +15,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Room on the data directory's disk below which the server is not ready, in bytes.
 const LEAST_DISK_BYTES: u64 = 256 * 1024 * 1024;
 
+/// The parts that are asked, by name.
+pub const PARTS: [&str; 4] = ["store", "bundles", "policies", "disk"];
+
 /// One part, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -43,10 +46,11 @@ impl App {
         {
             return checks.clone();
         }
-        let store = timed("store", async { self.store.ping().await.map_err(|error| error.to_string()) });
-        let bundles = timed("bundles", async { self.storage.probe().await.map_err(|error| error.to_string()) });
-        let policies = timed("policies", async { self.policies_answer() });
-        let disk = timed("disk", async { self.disk_has_room() });
+        let [store, bundles, policies, disk] = PARTS;
+        let store = timed(store, async { self.store.ping().await.map_err(|error| error.to_string()) });
+        let bundles = timed(bundles, async { self.storage.probe().await.map_err(|error| error.to_string()) });
+        let policies = timed(policies, async { self.policies_answer() });
+        let disk = timed(disk, async { self.disk_has_room() });
         let (store, bundles, policies, disk) = tokio::join!(store, bundles, policies, disk);
         let checks = vec![store, bundles, policies, disk];
         *last = Some((Instant::now(), checks.clone()));

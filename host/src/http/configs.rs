@@ -64,7 +64,8 @@ enum Accepted {
 impl ConfigApi {
     /// Write a device's config
     ///
-    /// Makes a new version and has it delivered with the device's next heartbeat.
+    /// Makes a new version and has it delivered with the device's next heartbeat. The versions before it stay, so nobody
+    /// else's is overwritten and no `If-Match` is asked for.
     #[oai(path = "/:id/config", method = "put", operation_id = "put_device_config")]
     async fn put_device_config(
         &self,

@@ -5,6 +5,7 @@ mod answers;
 mod checks;
 mod examples;
 mod limits;
+mod links;
 mod reads;
 mod schemas;
 mod security;
@@ -67,7 +68,8 @@ const PARAMETERS: [(&str, &str); 6] = [
     ("digest", "SHA-256 of the component."),
     ("If-Match", "The `ETag` that was read."),
 ];
-/// Optional for the framework alone where something is edited: without it an edit is refused.
+/// Optional for the framework alone where something is edited: without it an edit is refused (428), which the document
+/// tells by calling it required.
 const IF_MATCH: &str = "If-Match";
 const EDIT: &str = "patch";
 
@@ -90,6 +92,7 @@ pub(super) fn complete(derived: &str) -> String {
     }
     schemas::complete(&mut document);
     describe_answers(&mut document);
+    links::describe(&mut document);
     document["components"]["responses"] = answers::problems(&examples);
     document["components"]["securitySchemes"] = security::schemes();
     examples.add_to(&mut document);
@@ -124,7 +127,10 @@ fn complete_operation(method: &str, operation: &mut Map<String, Value>) {
 }
 
 fn complete_parameter(method: &str, parameter: &mut Value) {
-    let demanded = parameter["required"] == true || (method == EDIT && parameter["name"] == IF_MATCH);
+    if method == EDIT && parameter["name"] == IF_MATCH {
+        parameter["required"] = true.into();
+    }
+    let demanded = parameter["required"] == true;
     // The documentation's page fills examples in: a filter that nobody asked for would be sent.
     if !demanded && let Some(schema) = parameter["schema"].as_object_mut() {
         schema.remove("example");
@@ -178,7 +184,8 @@ fn idempotency_key() -> Value {
     let mut key = header(
         "Idempotency-Key",
         "The same key with the same request is answered as the first time, for 24 hours, and not done again; with \
-         another request it is refused with 409. An answer that held a secret is not given again.",
+         another request it is refused with 409. An answer that held a secret or was very long is not given again. An \
+         upload needs `Repr-Digest` beside it.",
     );
     key["schema"] =
         json!({ "type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES, "pattern": r"^[\x20-\x7e]+$" });
@@ -201,5 +208,18 @@ mod tests {
         assert!(document["paths"]["/a"]["get"].get("parameters").is_none());
         assert_eq!(document["paths"]["/b"]["post"]["parameters"], json!([]));
         assert_eq!(document["paths"]["/b"]["post"]["tags"], json!(["Own"]));
+    }
+
+    #[test]
+    fn an_edit_requires_if_match_and_a_step_takes_it() {
+        let if_match =
+            || json!({ "name": "If-Match", "in": "header", "required": false, "schema": { "example": "a" } });
+        let completed = |method: &str| {
+            let mut parameter = if_match();
+            complete_parameter(method, &mut parameter);
+            (parameter["required"].clone(), parameter["schema"].get("example").cloned())
+        };
+        assert_eq!(completed("patch"), (json!(true), Some(json!("a"))));
+        assert_eq!(completed("post"), (json!(false), None));
     }
 }

@@ -48,12 +48,25 @@ struct Readiness {
 }
 
 /// How one part is.
-#[derive(Debug, Object)]
-struct PartHealth {
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct PartHealth {
     /// `store`, `bundles`, `policies` or `disk`.
     name: String,
-    /// How long it took to answer, in microseconds.
+    /// Whether it can do its work.
+    working: bool,
+    /// How long it took to find out, in microseconds.
     took_us: u64,
+}
+
+impl From<&Check> for PartHealth {
+    /// Without what is wrong, which may name paths and addresses: that is for the log.
+    fn from(check: &Check) -> Self {
+        Self {
+            name: check.name.to_owned(),
+            working: check.problem.is_none(),
+            took_us: u64::try_from(check.took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 #[derive(ApiResponse)]
@@ -64,13 +77,9 @@ enum Measured {
 }
 
 impl Readiness {
-    fn of(checks: &[Check]) -> Self {
-        let part = |check: &Check| PartHealth {
-            name: check.name.to_owned(),
-            took_us: u64::try_from(check.took.as_micros()).unwrap_or(u64::MAX),
-        };
+    fn of(checks: Vec<PartHealth>) -> Self {
         let ServerHealth { status, version } = ServerHealth::ok();
-        Self { status, version, checks: checks.iter().map(part).collect() }
+        Self { status, version, checks }
     }
 }
 
@@ -93,18 +102,18 @@ impl HealthApi {
     /// Whether requests can be served
     ///
     /// The database, the place for bundles, the policies and the disk, each asked at most once a second; 503
-    /// where one of them cannot do its work.
+    /// where one of them cannot do its work, with the same `checks`.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
     async fn get_readiness(&self) -> Result<Json<Readiness>, Problem> {
         let checks = self.app.readiness().await;
         let wrong: Vec<&str> = checks.iter().filter(|check| check.problem.is_some()).map(|check| check.name).collect();
+        let parts: Vec<PartHealth> = checks.iter().map(PartHealth::from).collect();
         if !wrong.is_empty() {
-            // What exactly is wrong may name paths and addresses: it is for the log.
             tracing::warn!(?checks, "not ready");
             let detail = format!("not working: {}", wrong.join(", "));
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).with_checks(parts));
         }
-        Ok(Json(Readiness::of(&checks)))
+        Ok(Json(Readiness::of(parts)))
     }
 
     /// Metrics, as Prometheus reads them

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use kernex_model::digest::Digest;
 use kernex_model::id::RequestId;
-use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Request, Response};
 use poem_openapi::OperationId;
 use serde::{Deserialize, Serialize};
 
 use super::body::MAX_JSON_BYTES;
 use super::caller::address;
+use super::content::{REPR_DIGEST, parse_repr_digest};
 use super::problem::Problem;
 use crate::app::idempotency::Claim;
 use crate::app::{App, Caller};
@@ -50,8 +51,11 @@ pub(super) enum Begun {
 struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
-    /// `None` where it held a secret.
+    /// `None` where it held a secret, or was too long.
     body: Option<String>,
+    /// Whether it was too long to be kept.
+    #[serde(default)]
+    long: bool,
 }
 
 /// Claims the key of a call, if it has one. `streams`: its body is not read here.
@@ -89,15 +93,15 @@ async fn caller(app: &App, id: RequestId, request: &Request) -> Option<Caller> {
     }
 }
 
-/// Two calls are the same where their target and body are; of a body that streams, what is announced.
+/// Two calls are the same where their target and body are. A body that streams is known by its digest, which the call
+/// itself compares with what comes.
 ///
 /// The key is part of it: a body may hold a password, whose digest alone could be guessed from.
 async fn fingerprint(request: &mut Request, key: &str, streams: bool) -> poem::Result<Digest> {
     let target = request.uri().to_string();
     let body = if streams {
-        let said = [header::CONTENT_LENGTH, header::CONTENT_TYPE, HeaderName::from_static("repr-digest")];
-        let said = said.map(|name| request.headers().get(name).map(|value| value.as_bytes().to_vec()));
-        said.into_iter().flat_map(|value| [value.unwrap_or_default(), vec![0]].concat()).collect()
+        let media_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        [announced(request.headers())?.0.as_slice(), media_type].concat()
     } else {
         let bytes = request.take_body().into_bytes_limit(MAX_JSON_BYTES).await?;
         request.set_body(Body::from_bytes(bytes.clone()));
@@ -106,11 +110,25 @@ async fn fingerprint(request: &mut Request, key: &str, streams: bool) -> poem::R
     Ok(Digest::of_parts(&[key.as_bytes(), target.as_bytes(), &body]))
 }
 
+/// The SHA-256 that an upload announces.
+fn announced(headers: &HeaderMap) -> Result<Digest, Problem> {
+    let text = headers.get(REPR_DIGEST).and_then(|value| value.to_str().ok());
+    text.map(parse_repr_digest).transpose()?.flatten().ok_or_else(|| {
+        let detail = "with `sha-256` is required beside `Idempotency-Key`: an upload is known by its digest";
+        Problem::field("repr-digest-required", "Repr-Digest", detail)
+    })
+}
+
 fn replay(text: &str) -> poem::Result<Response> {
     let answer: Answer = serde_json::from_str(text).map_err(|_| Problem::internal())?;
     let Some(body) = answer.body else {
-        let detail = "the first call with this key was done; its answer held a secret, which is shown once";
-        return Err(Problem::new(StatusCode::CONFLICT, "idempotency-secret", detail).into());
+        let (code, why) = if answer.long {
+            ("idempotency-not-kept", format!("had more than {MAX_ANSWER_BYTES} bytes and was not kept"))
+        } else {
+            ("idempotency-secret", "held a secret, which is shown once".to_owned())
+        };
+        let detail = format!("the first call with this key was done; its answer {why}");
+        return Err(Problem::new(StatusCode::CONFLICT, code, detail).into());
     };
     let status = StatusCode::from_u16(answer.status).map_err(|_| Problem::internal())?;
     let mut response = Response::builder().status(status).body(body);
@@ -144,6 +162,7 @@ impl Ticket {
             status: response.status().as_u16(),
             headers: KEPT.iter().filter_map(header).collect(),
             body: text.map(ToOwned::to_owned),
+            long: !secret && text.is_none(),
         };
         if let Ok(kept) = serde_json::to_string(&kept) {
             self.app.answer_key(self.name, kept).await;

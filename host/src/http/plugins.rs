@@ -9,6 +9,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::body::Json;
 use super::caller::Bearer;
+use super::content;
 use super::page::Listing;
 use super::problem::Problem;
 use super::tag::Tag;
@@ -59,9 +60,14 @@ impl PluginApi {
         /// `plugins.trusted_keys`. Required unless the server lets unsigned plugins in.
         #[oai(name = "X-Plugin-Signature", validator(max_length = 128))]
         signature: Header<Option<String>>,
+        /// RFC 9530: `sha-256=:<base64>:`. Other content is refused.
+        #[oai(name = "Repr-Digest")]
+        repr_digest: Header<Option<String>>,
         body: Upload,
     ) -> Result<UploadedPlugin, Problem> {
-        let uploaded = self.app.upload_plugin(&caller.0, signature.0.as_deref(), body.0.into_bytes_stream()).await?;
+        let announced = repr_digest.0.as_deref().map(content::parse_repr_digest).transpose()?.flatten();
+        let signature = signature.0.as_deref();
+        let uploaded = self.app.upload_plugin(&caller.0, signature, announced, body.0.into_bytes_stream()).await?;
         Ok(match uploaded {
             PluginUploaded::Created(plugin) => {
                 let location = format!("/api/v1/plugins/{}", plugin.digest);

@@ -11,10 +11,15 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use super::health::PartHealth;
 use crate::app::{AppError, FieldError};
 
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// What is wrong, in bytes: of the whole, of one field, and of its pointer. More is cut off.
+pub const MAX_DETAIL_BYTES: usize = 4 * 1024;
+/// The path that was called, in bytes: longer ones are none that an HTTP library reads.
+pub const MAX_INSTANCE_BYTES: usize = u16::MAX as usize;
 /// When a busy server wants to be asked again, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
 
@@ -52,6 +57,8 @@ pub struct ProblemDocument {
     pub errors: Option<Vec<FieldProblem>>,
     /// The policy decision that said no.
     pub decision: Option<DecisionId>,
+    /// How each part of the server is, where one of them cannot do its work (`not-ready`).
+    pub checks: Option<Vec<PartHealth>>,
 }
 
 /// The error of a handler. It becomes a [`ProblemDocument`] where the request is known (`envelope.rs`).
@@ -63,6 +70,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldProblem>,
     decision: Option<DecisionId>,
+    checks: Vec<PartHealth>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -70,7 +78,15 @@ impl Problem {
     /// A problem with a stable code and a sentence.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new(), decision: None, header: None }
+        Self {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            decision: None,
+            checks: Vec::new(),
+            header: None,
+        }
     }
 
     /// A request with wrong fields or parameters.
@@ -117,6 +133,12 @@ impl Problem {
         self
     }
 
+    /// With how each part of the server is.
+    #[must_use]
+    pub fn with_checks(self, checks: Vec<PartHealth>) -> Self {
+        Self { checks, ..self }
+    }
+
     /// The answer, with what only the request knows.
     #[must_use]
     pub fn document(self, request_id: RequestId, instance: &str, timestamp: Timestamp) -> Response {
@@ -124,13 +146,15 @@ impl Problem {
             kind: format!("urn:kernex:problem:{}", self.code),
             title: title(&self.code),
             status: self.status.as_u16(),
-            detail: self.detail.into_owned(),
+            detail: clipped(self.detail.into_owned()),
             instance: instance.to_owned(),
             code: self.code.into_owned(),
             request_id,
             timestamp,
-            errors: Some(self.errors).filter(|errors| !errors.is_empty()),
+            errors: Some(self.errors.into_iter().map(FieldProblem::clipped).collect::<Vec<_>>())
+                .filter(|errors| !errors.is_empty()),
             decision: self.decision,
+            checks: Some(self.checks).filter(|checks| !checks.is_empty()),
         };
         let mut response = Response::builder()
             .status(self.status)
@@ -142,6 +166,18 @@ impl Problem {
         }
         response
     }
+}
+
+impl FieldProblem {
+    fn clipped(self) -> Self {
+        Self { pointer: clipped(self.pointer), detail: clipped(self.detail) }
+    }
+}
+
+/// What a plugin or a body brings along may be of any length.
+fn clipped(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_DETAIL_BYTES));
+    text
 }
 
 /// `last-admin` -> `Last admin`.
@@ -241,5 +277,25 @@ impl IntoResponse for Problem {
     /// Only for code that stands outside the envelope, which knows the request.
     fn into_response(self) -> Response {
         poem::Error::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_within_limits() {
+        let long = "ä".repeat(MAX_DETAIL_BYTES);
+        let problem = Problem::field("invalid-body", &long, long.clone());
+        let response = problem.document(RequestId(kernex_model::id::Ulid(1)), "/", Timestamp::from_millis(0));
+        let body = response.into_body().into_bytes().await.expect("a body");
+        let document: Value = serde_json::from_slice(&body).expect("JSON");
+        for text in [&document["detail"], &document["errors"][0]["pointer"], &document["errors"][0]["detail"]] {
+            let bytes = text.as_str().expect("a text").len();
+            assert!(bytes <= MAX_DETAIL_BYTES && bytes + 1 >= MAX_DETAIL_BYTES, "{bytes} bytes");
+        }
     }
 }

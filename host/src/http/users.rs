@@ -138,7 +138,7 @@ impl UserApi {
 
     /// Change an account's roles or standing
     ///
-    /// The last enabled administrator stays one (409, `last-admin`).
+    /// `If-Match` must name the ETag that was read. The last enabled administrator stays one (409, `last-admin`).
     #[oai(path = "/users/:id", method = "patch", operation_id = "update_user")]
     async fn update_user(
         &self,

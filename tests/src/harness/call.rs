@@ -91,6 +91,12 @@ impl Client {
         self.call(Method::PATCH, path)
     }
 
+    /// PATCH with JSON, on the revision that is read right before it.
+    pub async fn edit(&self, path: &str, body: Value) -> Answer {
+        let etag = self.get(path).await.expect(200).header("etag").expect("an ETag").to_owned();
+        self.patch(path).header("if-match", &etag).json(body).await
+    }
+
     /// DELETE; the path may leave out `/api/v1`.
     pub fn delete(&self, path: &str) -> Call {
         self.call(Method::DELETE, path)

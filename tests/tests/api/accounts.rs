@@ -11,7 +11,7 @@ fn a_disabled_account_is_shut_out_at_once() {
         let bob = server.account(&["operator"]).await;
         let path = format!("/users/{}", bob.id);
 
-        let disabled = admin.patch(&path).json(json!({"disabled": true})).await.expect(200);
+        let disabled = admin.edit(&path, json!({"disabled": true})).await.expect(200);
         assert_eq!(disabled["disabled"], true);
         bob.client.get("/auth/me").await.expect(401).check_problem();
         let login = json!({"username": bob.username, "password": PASSWORD});
@@ -19,7 +19,7 @@ fn a_disabled_account_is_shut_out_at_once() {
         let refresh = json!({"refresh_token": bob.tokens.text("refresh_token")});
         server.anonymous().post("/auth/refresh").json(refresh).await.expect(401);
 
-        admin.patch(&path).json(json!({"disabled": false})).await.expect(200);
+        admin.edit(&path, json!({"disabled": false})).await.expect(200);
         // The old login stays ended.
         bob.client.get("/auth/me").await.expect(401);
         server.anonymous().post("/auth/login").json(login).await.expect(200);
@@ -36,9 +36,9 @@ fn roles_take_effect_with_the_next_call() {
         let make_key = || bob.client.post("/api-keys").json(json!({"name": "x", "roles": ["viewer"]}));
 
         make_key().await.expect(403);
-        admin.patch(&path).json(json!({"roles": ["viewer", "admin"]})).await.expect(200);
+        admin.edit(&path, json!({"roles": ["viewer", "admin"]})).await.expect(200);
         make_key().await.expect(201);
-        admin.patch(&path).json(json!({"roles": []})).await.expect(200);
+        admin.edit(&path, json!({"roles": []})).await.expect(200);
         make_key().await.expect(403);
         bob.client.get("/devices").await.expect(403);
         assert_eq!(bob.client.get("/auth/me").await.expect(200)["roles"], json!([]));
@@ -53,7 +53,7 @@ fn the_last_admin_stays() {
         let first = server.admin_account().await.clone();
         let path = format!("/users/{}", first.id);
         for change in [json!({"disabled": true}), json!({"roles": ["viewer"]}), json!({"roles": []})] {
-            first.client.patch(&path).json(change).await.problem(409, "last-admin");
+            first.client.edit(&path, change).await.problem(409, "last-admin");
         }
         let me = first.client.get("/auth/me").await.expect(200);
         assert_eq!((&me["roles"], &me["disabled"]), (&json!(["admin"]), &json!(false)));
@@ -61,11 +61,11 @@ fn the_last_admin_stays() {
         // A disabled second admin does not count; an enabled one does.
         let second = server.account(&["admin"]).await;
         let second_path = format!("/users/{}", second.id);
-        first.client.patch(&second_path).json(json!({"disabled": true})).await.expect(200);
-        first.client.patch(&path).json(json!({"disabled": true})).await.problem(409, "last-admin");
-        first.client.patch(&second_path).json(json!({"disabled": false})).await.expect(200);
-        first.client.patch(&path).json(json!({"roles": ["viewer"]})).await.expect(200);
-        first.client.patch(&second_path).json(json!({"disabled": true})).await.expect(403);
+        first.client.edit(&second_path, json!({"disabled": true})).await.expect(200);
+        first.client.edit(&path, json!({"disabled": true})).await.problem(409, "last-admin");
+        first.client.edit(&second_path, json!({"disabled": false})).await.expect(200);
+        first.client.edit(&path, json!({"roles": ["viewer"]})).await.expect(200);
+        first.client.edit(&second_path, json!({"disabled": true})).await.expect(403);
     });
 }
 
@@ -76,7 +76,9 @@ fn of_two_admins_that_disable_each_other_one_stays() {
         let first = server.admin_account().await.clone();
         let second = server.account(&["admin"]).await;
         let disable = |by: &kernex_tests::harness::Client, id: &str| {
-            by.patch(&format!("/users/{id}")).json(json!({"disabled": true})).into_future()
+            // Both have read the other's account as it was made.
+            let call = by.patch(&format!("/users/{id}")).header("if-match", "\"1\"");
+            call.json(json!({"disabled": true})).into_future()
         };
         let (one, two) = tokio::join!(disable(&first.client, &second.id), disable(&second.client, &first.id));
         let done = [&one, &two].into_iter().filter(|answer| answer.status == 200).count();
@@ -96,6 +98,8 @@ fn an_account_is_edited_on_the_revision_that_was_read() {
         let path = format!("/users/{}", bob.id);
         let read = admin.get(&path).await.expect(200);
         let etag = read.header("etag").expect("an ETag").to_owned();
+        admin.patch(&path).json(json!({"roles": ["admin"]})).await.problem(428, "if-match-required");
+        assert_eq!(admin.get(&path).await.expect(200)["roles"], json!(["viewer"]));
         admin.patch(&path).header("if-match", &etag).json(json!({"roles": ["operator"]})).await.expect(200);
         admin.patch(&path).header("if-match", &etag).json(json!({"roles": ["admin"]})).await.problem(412, "stale");
         assert_eq!(admin.get(&path).await.expect(200)["roles"], json!(["operator"]));

@@ -15,7 +15,7 @@ fn upload(client: &Client, name: &str, version: &str) -> Call {
     client.post("/bundles").query("name", name).query("version", version)
 }
 
-fn repr_digest(content: &[u8]) -> String {
+pub(super) fn repr_digest(content: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(content)))
 }
 

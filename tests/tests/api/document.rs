@@ -1,101 +1,18 @@
-//! Owns the OpenAPI document: that the one which is checked in is the one which is served, and what would break clients.
+//! Owns the OpenAPI document: that the one which is checked in is the one which is served, and what would break a client.
 
-use std::collections::BTreeSet;
+mod breaking;
 
 use kernex_tests::harness::{TestServer, run};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+
+use self::breaking::breaking;
 
 /// The document that clients are generated from.
 const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
 
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
-}
-
-fn texts(value: &Value) -> BTreeSet<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// Names of the schemas that requests refer to, through others too.
-fn sent_schemas(document: &Value) -> BTreeSet<String> {
-    fn references(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => {
-                if let Some(name) = fields.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next())
-                {
-                    found.push(name.to_owned());
-                }
-                fields.values().for_each(|value| references(value, found));
-            }
-            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
-            _ => {}
-        }
-    }
-    let mut waiting = Vec::new();
-    for path in object(&document["paths"]).values() {
-        for operation in object(path).values() {
-            references(&operation["requestBody"], &mut waiting);
-        }
-    }
-    let mut found = BTreeSet::new();
-    while let Some(name) = waiting.pop() {
-        if found.insert(name.clone()) {
-            references(&document["components"]["schemas"][&name], &mut waiting);
-        }
-    }
-    found
-}
-
-/// What a client of `before` would stumble over in `after`.
-fn breaking(before: &Value, after: &Value) -> Vec<String> {
-    let mut broken = Vec::new();
-    for (path, methods) in object(&before["paths"]) {
-        for (method, operation) in object(&methods) {
-            let now = &after["paths"][&path][&method];
-            let call = format!("{} {path}", method.to_uppercase());
-            if now.is_null() {
-                broken.push(format!("{call} is gone"));
-                continue;
-            }
-            if now["operationId"] != operation["operationId"] {
-                broken.push(format!("{call} is called {} instead of {}", now["operationId"], operation["operationId"]));
-            }
-            let answers = |operation: &Value| object(&operation["responses"]).keys().cloned().collect::<BTreeSet<_>>();
-            for code in answers(&operation).difference(&answers(now)) {
-                broken.push(format!("{call} no longer answers {code}"));
-            }
-            let known: BTreeSet<_> =
-                operation["parameters"].as_array().into_iter().flatten().map(|one| one["name"].to_string()).collect();
-            for parameter in now["parameters"].as_array().into_iter().flatten() {
-                if parameter["required"] == true && !known.contains(&parameter["name"].to_string()) {
-                    broken.push(format!("{call} newly requires {}", parameter["name"]));
-                }
-            }
-        }
-    }
-    let sent = sent_schemas(before);
-    for (name, schema) in object(&before["components"]["schemas"]) {
-        let now = &after["components"]["schemas"][&name];
-        for (field, was) in object(&schema["properties"]) {
-            let is = &now["properties"][&field];
-            let kind = |field: &Value| ["type", "$ref", "format"].map(|key| field[key].clone());
-            if is.is_null() {
-                broken.push(format!("{name}.{field} is gone"));
-            } else if kind(&was) != kind(is) {
-                broken.push(format!("{name}.{field} has another type"));
-            }
-        }
-        for value in texts(&schema["enum"]).difference(&texts(&now["enum"])) {
-            broken.push(format!("{name} is never {value} any more"));
-        }
-        if sent.contains(&name) {
-            for field in texts(&now["required"]).difference(&texts(&schema["required"])) {
-                broken.push(format!("{name}.{field} is newly required"));
-            }
-        }
-    }
-    broken
 }
 
 #[test]
@@ -127,38 +44,146 @@ fn times_are_written_as_the_document_says() {
     });
 }
 
-#[test]
-fn what_would_break_a_client_is_named() {
-    let before = json!({
-        "paths": { "/a": { "get": { "operationId": "a", "responses": { "200": {}, "404": {} }, "parameters": [] },
-            "post": { "operationId": "b", "requestBody": { "schema": { "$ref": "#/components/schemas/Sent" } } } } },
-        "components": { "schemas": {
-            "Sent": { "properties": { "x": { "type": "string" } }, "required": [] },
-            "Got": { "properties": { "y": { "type": "string" }, "z": { "type": "integer" } }, "required": ["y"] },
-            "Word": { "enum": ["one", "two"] },
+/// A document in which each part is as small as it can be.
+fn small() -> Value {
+    let body = |name: &str| {
+        let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
+        json!({ "application/json": { "schema": schema } })
+    };
+    json!({
+        "paths": { "/a": {
+            "get": { "operationId": "a", "parameters": [
+                { "name": "limit", "in": "query", "required": false, "schema": { "type": "integer", "maximum": 9 } },
+                { "name": "site", "in": "query", "required": false, "schema": { "type": "string" } },
+            ], "responses": {
+                "200": { "content": body("Got"), "headers": { "Link": {} } },
+                "404": { "$ref": "#/components/responses/NotFound" },
+            } },
+            "post": { "operationId": "b", "requestBody": { "content": body("Sent") }, "responses": { "204": {} } },
         } },
-    });
-    assert_eq!(breaking(&before, &before), [""; 0]);
-    let mut after = before.clone();
-    after["paths"]["/a"]["get"] = json!({ "operationId": "c", "responses": { "200": {} },
-        "parameters": [{ "name": "q", "required": true }] });
-    after["components"]["schemas"]["Sent"]["required"] = json!(["x"]);
-    after["components"]["schemas"]["Got"] =
-        json!({ "properties": { "y": { "type": "integer" }, "new": {} }, "required": ["y", "new"] });
-    after["components"]["schemas"]["Word"]["enum"] = json!(["one", "three"]);
-    let broken = breaking(&before, &after);
-    for named in [
-        "called \"c\"",
-        "no longer answers 404",
-        "newly requires \"q\"",
-        "Sent.x is newly required",
-        "Got.z is gone",
-        "Got.y has another type",
-        "Word is never two",
-    ] {
-        assert!(broken.iter().any(|line| line.contains(named)), "{named}: {broken:#?}");
+        "components": {
+            "responses": { "NotFound": { "content": body("Problem") } },
+            "schemas": {
+                "Sent": { "type": "object", "properties": {
+                    "x": { "type": "string", "maxLength": 8, "nullable": true },
+                    "list": { "type": "array", "maxItems": 4, "items": { "type": "string", "pattern": "^a$" } },
+                    "map": { "type": "object", "additionalProperties": { "type": "integer", "minimum": 1 } },
+                    "either": { "anyOf": [{ "type": "string" }, { "type": "boolean" }] },
+                } },
+                "Got": { "type": "object", "required": ["y", "word"], "properties": {
+                    "y": { "type": "string" }, "z": { "type": "integer" },
+                    "word": { "description": "One.", "allOf": [{ "$ref": "#/components/schemas/Word" }] },
+                    "words": { "type": "array", "items": { "$ref": "#/components/schemas/Word" } },
+                } },
+                "Word": { "type": "string", "enum": ["one", "two"] },
+                "Problem": { "type": "object", "properties": { "code": { "type": "string" } } },
+            },
+        },
+    })
+}
+
+/// The small document with another value at a place, or without one where it is null.
+fn changed(place: &str, value: Value) -> Value {
+    let mut document = small();
+    let (parent, key) = place.rsplit_once('/').expect("a pointer");
+    let key = key.replace("~1", "/");
+    let parent = document.pointer_mut(parent).unwrap_or_else(|| panic!("{place} is nowhere"));
+    match (parent, value) {
+        (Value::Object(fields), Value::Null) => drop(fields.remove(&key).expect("it was there")),
+        (Value::Object(fields), value) => drop(fields.insert(key, value)),
+        (Value::Array(items), Value::Null) => drop(items.remove(key.parse().expect("an index"))),
+        (Value::Array(items), value) => items.push(value),
+        (other, _) => panic!("{place}: {other}"),
     }
-    assert_eq!(broken.len(), 7, "what is new in answers breaks nobody: {broken:#?}");
-    after["paths"] = json!({});
-    assert!(breaking(&before, &after).iter().any(|line| line == "POST /a is gone"));
+    document
+}
+
+const GET: &str = "/paths/~1a/get";
+const POST: &str = "/paths/~1a/post";
+const SCHEMAS: &str = "/components/schemas";
+
+#[test]
+fn what_would_break_a_caller_is_named() {
+    for (place, value, named) in [
+        (POST.to_owned(), Value::Null, "POST /a is gone"),
+        (format!("{GET}/operationId"), json!("c"), "GET /a is called \"c\" instead of \"a\""),
+        (format!("{GET}/parameters/1"), Value::Null, "GET /a \"site\" is gone"),
+        (format!("{GET}/parameters/0/required"), json!(true), "GET /a newly requires \"limit\""),
+        (format!("{GET}/parameters/0/in"), json!("header"), "GET /a \"limit\" is gone"),
+        (format!("{GET}/parameters/0/schema/type"), json!("string"), "GET /a \"limit\" has another type"),
+        (format!("{GET}/parameters/0/schema/maximum"), json!(8), "GET /a \"limit\" has a tighter maximum"),
+        (
+            format!("{GET}/parameters/2"),
+            json!({ "name": "q", "in": "query", "required": true }),
+            "GET /a newly requires \"q\"",
+        ),
+        (format!("{GET}/requestBody"), json!({ "required": true }), "GET /a newly requires a body"),
+        (format!("{POST}/requestBody/content/application~1json"), Value::Null, "POST /a is no longer application/json"),
+        (
+            format!("{POST}/requestBody/content/application~1json/schema/$ref"),
+            json!("#/components/schemas/Got"),
+            "POST /a has another type",
+        ),
+        (format!("{GET}/responses/404"), Value::Null, "GET /a no longer answers 404"),
+        (format!("{GET}/responses/404/$ref"), json!("#/components/responses/Other"), "GET /a 404 is another"),
+        (format!("{GET}/responses/200/headers/Link"), Value::Null, "GET /a 200 no longer carries Link"),
+        (
+            format!("{GET}/responses/200/content/application~1json/schema/$ref"),
+            json!("#/components/schemas/Sent"),
+            "GET /a 200 has another type",
+        ),
+    ] {
+        assert_eq!(breaking(&small(), &changed(&place, value)), [named], "{place}");
+    }
+}
+
+#[test]
+fn what_would_break_a_value_is_named() {
+    for (place, value, named) in [
+        ("Sent/required", json!(["x"]), "Sent.x is newly required"),
+        ("Sent/additionalProperties", json!(false), "Sent takes no other fields any more"),
+        ("Sent/properties/x/maxLength", json!(7), "Sent.x has a tighter maxLength"),
+        ("Sent/properties/x/minLength", json!(1), "Sent.x has a tighter minLength"),
+        ("Sent/properties/x/pattern", json!("^b$"), "Sent.x has another pattern"),
+        ("Sent/properties/x/nullable", json!(false), "Sent.x may no longer be null"),
+        ("Sent/properties/x/enum", json!(["b"]), "Sent.x takes some values only"),
+        ("Sent/properties/list/maxItems", json!(3), "Sent.list has a tighter maxItems"),
+        ("Sent/properties/list/items/type", json!("integer"), "Sent.list[] has another type"),
+        ("Sent/properties/list/items/pattern", json!("^b$"), "Sent.list[] has another pattern"),
+        ("Sent/properties/map/additionalProperties/minimum", json!(2), "Sent.map[] has a tighter minimum"),
+        ("Sent/properties/either/anyOf/1", Value::Null, "Sent.either has another type"),
+        ("Sent/properties/either/anyOf/1/type", json!("integer"), "Sent.either has another type"),
+        ("Got/properties/z", Value::Null, "Got.z is gone"),
+        ("Got/properties/y/type", json!("integer"), "Got.y has another type"),
+        ("Got/properties/y/nullable", json!(true), "Got.y may be null now"),
+        ("Got/required", json!(["word"]), "Got.y may be absent now"),
+        ("Got/properties/word/allOf/0/$ref", json!("#/components/schemas/Sent"), "Got.word has another type"),
+        ("Got/properties/words/items/$ref", json!("#/components/schemas/Sent"), "Got.words[] has another type"),
+        ("Word/enum", json!(["one", "three"]), "Word is never two any more"),
+        ("Problem/properties/code/type", json!("integer"), "Problem.code has another type"),
+    ] {
+        let place = format!("{SCHEMAS}/{place}");
+        assert_eq!(breaking(&small(), &changed(&place, value)), [named], "{place}");
+    }
+}
+
+#[test]
+fn what_breaks_nobody_is_not_named() {
+    assert_eq!(breaking(&small(), &small()), [""; 0]);
+    let word = json!({ "$ref": "#/components/schemas/Word" });
+    for (place, value) in [
+        (format!("{GET}/parameters/2"), json!({ "name": "q", "in": "query", "required": false })),
+        (format!("{GET}/parameters/0/schema/maximum"), json!(10)),
+        (format!("{GET}/parameters/0/schema/maximum"), Value::Null),
+        (format!("{GET}/responses/409"), json!({})),
+        (format!("{SCHEMAS}/Sent/properties/new"), json!({ "type": "string" })),
+        (format!("{SCHEMAS}/Sent/properties/x/maxLength"), json!(9)),
+        (format!("{SCHEMAS}/Sent/properties/list/items/pattern"), Value::Null),
+        (format!("{SCHEMAS}/Got/required"), json!(["y", "z", "word"])),
+        (format!("{SCHEMAS}/Got/properties/y/maxLength"), json!(3)),
+        (format!("{SCHEMAS}/Got/properties/word"), word),
+        (format!("{SCHEMAS}/Word/enum"), json!(["one", "two", "three"])),
+    ] {
+        assert_eq!(breaking(&small(), &changed(&place, value)), [""; 0], "{place}");
+    }
 }

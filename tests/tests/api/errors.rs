@@ -1,6 +1,6 @@
 //! Errors: whatever goes wrong, the answer is a problem document that says what and repeats nothing.
 
-use kernex_tests::harness::{Call, TestServer, run};
+use kernex_tests::harness::{Answer, Call, TestServer, run};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "hunter2";
 
 /// Sends a call and checks its answer from head to foot.
-async fn refused(call: Call, status: u16, code: &str) -> kernex_tests::harness::Answer {
+async fn refused(call: Call, status: u16, code: &str) -> Answer {
     call.await.problem(status, code).never_says(SECRET)
 }
 
@@ -233,13 +233,18 @@ fn the_server_is_not_ready_where_a_part_of_it_cannot_work() {
         let server = TestServer::start().await;
         let ready = async || server.anonymous().root(Method::GET, "/health/ready").await;
         let well = ready().await.expect(200);
-        let parts: Vec<_> =
-            well["checks"].as_array().into_iter().flatten().map(|check| check["name"].clone()).collect();
-        assert_eq!(parts, ["store", "bundles", "policies", "disk"], "{well}");
+        let parts = |answer: &Answer| -> Vec<(Value, Value)> {
+            let checks = answer["checks"].as_array().cloned().unwrap_or_default();
+            assert!(checks.iter().all(|check| check["took_us"].is_u64()), "each is timed\n{answer}");
+            checks.iter().map(|check| (check["name"].clone(), check["working"].clone())).collect()
+        };
+        let names = ["store", "bundles", "policies", "disk"];
+        assert_eq!(parts(&well), names.map(|name| (json!(name), json!(true))));
         std::fs::remove_dir_all(server.directory().join("data/bundles")).expect("the place for bundles");
         kernex_tests::harness::eventually("it is noticed", async || (ready().await.status == 503).then_some(())).await;
         let ill = ready().await.problem(503, "not-ready");
         assert!(ill["detail"].as_str().is_some_and(|detail| detail.contains("bundles")), "{ill}");
+        assert_eq!(parts(&ill), names.map(|name| (json!(name), json!(name != "bundles"))));
         let said = ill.to_string();
         assert!(!said.contains("/tmp"), "no paths for everybody: {said}");
         server.anonymous().root(Method::GET, "/health/live").await.expect(200);

@@ -3,6 +3,8 @@
 use kernex_tests::harness::{Call, Client, TestServer, run};
 use serde_json::{Value, json};
 
+use super::bundles::repr_digest;
+
 fn order(client: &Client, key: &str, body: Value) -> Call {
     client.post("/deployments").header("idempotency-key", key).json(body)
 }
@@ -94,11 +96,43 @@ fn an_upload_is_done_once() {
     run(async {
         let server = TestServer::start().await;
         let admin = server.admin().await;
-        let upload = || {
-            admin.post("/bundles?name=gateway-os&version=1").header("idempotency-key", "u").bytes(b"content".to_vec())
-        };
-        let first = upload().await.expect(201);
-        let again = upload().await.expect(201);
+        let keyed = |key: &str| admin.post("/bundles?name=gateway-os&version=1").header("idempotency-key", key);
+        let upload = |content: &[u8]| keyed("u").header("repr-digest", &repr_digest(content)).bytes(content.to_vec());
+        let first = upload(b"content").await.expect(201);
+        let again = upload(b"content").await.expect(201);
         assert_eq!((again.id(), again.header("idempotency-replayed")), (first.id(), Some("true")));
+        // As long as the first, and other bytes.
+        upload(b"CONTENT").await.problem(409, "idempotency-key-reused");
+
+        keyed("other").bytes("content").await.problem(400, "repr-digest-required");
+        let unknown = keyed("other").header("repr-digest", "sha-512=:AAAA:").bytes("content");
+        unknown.await.problem(400, "repr-digest-required");
+        // A digest that is not the content's makes no claim.
+        let lie = keyed("lie").header("repr-digest", &repr_digest(b"content")).bytes("CONTENT");
+        lie.await.problem(400, "digest-mismatch");
+        keyed("lie").header("repr-digest", &repr_digest(b"content")).bytes("content").await.expect(200);
+        assert_eq!(admin.get("/bundles").await.expect(200).items().len(), 1);
+    });
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_not_called_a_secret() {
+    run(async {
+        let server = TestServer::start().await;
+        let admin = server.admin().await;
+        let device = server.device().await;
+        let path = format!("/devices/{}/config", device.id);
+        for letter in ["a", "b"] {
+            let document = json!({"document": {"text": letter.repeat(70 * 1024)}});
+            admin.put(&path).json(document).await.expect(200);
+        }
+        let back = || {
+            let call = admin.post(&format!("{path}/rollback")).header("idempotency-key", "back");
+            call.json(json!({"version": 1}))
+        };
+        assert_eq!(back().await.expect(200)["version"], 3);
+        back().await.problem(409, "idempotency-not-kept");
+        let versions = admin.get(&format!("{path}/versions")).await.expect(200);
+        assert_eq!(versions.items().len(), 3, "it was done once");
     });
 }

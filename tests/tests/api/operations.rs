@@ -20,6 +20,9 @@ pub(crate) struct Operation {
     pub audited: &'static str,
 }
 
+/// Operations that name the revision that they edit.
+const EDITS: [&str; 2] = ["update_device", "update_user"];
+
 /// The columns of the table.
 pub(crate) const ROLES: [&str; 7] = ["anonymous", "viewer", "operator", "admin", "service", "device", "stranger"];
 
@@ -68,7 +71,8 @@ impl Operation {
                 call.json(serde_json::from_str(&body).unwrap_or_else(|error| panic!("{}: {error}: {body}", self.id)))
             }
         };
-        if self.id == "update_device" { call.header("if-match", "\"1\"").await } else { call.await }
+        // Of what has just been made.
+        if EDITS.contains(&self.id) { call.header("if-match", "\"1\"").await } else { call.await }
     }
 }
 

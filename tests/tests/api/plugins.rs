@@ -8,6 +8,8 @@ use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{Call, TestServer, run};
 use serde_json::json;
 
+use super::bundles::repr_digest;
+
 async fn upload(server: &TestServer, bytes: &[u8]) -> Call {
     server.admin().await.post("/plugins").text("application/wasm", bytes.to_vec())
 }
@@ -42,6 +44,20 @@ fn a_signed_plugin_is_taken_and_told_of() {
         assert!(names.iter().any(|name| name == "misbehaving") && names.iter().any(|name| name == "rbac"), "{names:?}");
         let audit = admin.get("/audit").query("action", "plugin:upload").await.expect(200);
         assert_eq!(audit.items().len(), 1, "{audit}");
+    });
+}
+
+#[test]
+fn other_bytes_than_were_announced_are_refused() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.plugins.allow_unsigned = true).await;
+        let announced =
+            async |bytes: &[u8]| upload(&server, MISBEHAVING).await.header("repr-digest", &repr_digest(bytes)).await;
+        let refused = announced(b"something else").await.problem(400, "digest-mismatch");
+        assert_eq!(refused.pointers(), ["Repr-Digest"]);
+        let names = server.admin().await.get("/plugins").await.expect(200).all("name");
+        assert!(names.iter().all(|name| name != "misbehaving"), "{names:?}");
+        announced(MISBEHAVING).await.expect(201);
     });
 }
 

@@ -229,14 +229,14 @@ fn a_creator_who_is_shut_out_starts_nothing() {
             waits(&admin, deployment, "approval-required").await;
         }
         let account = format!("/users/{}", person.id);
-        admin.client.patch(&account).json(json!({"disabled": true})).await.expect(200);
+        admin.client.edit(&account, json!({"disabled": true})).await.expect(200);
         admin.client.delete(&format!("/api-keys/{}", key.id())).await.expect(204);
         for (deployment, code) in [(&by_person, "creator-disabled"), (&by_key, "creator-gone")] {
             admin.step(deployment, "approve").await.expect(200);
             let waiting = waits(&admin, deployment, code).await;
             assert_eq!((&waiting["reason"]["by"], count(&waiting, "queued")), (&json!("host"), 3), "{waiting}");
         }
-        admin.client.patch(&account).json(json!({"disabled": false})).await.expect(200);
+        admin.client.edit(&account, json!({"disabled": false})).await.expect(200);
         as_somebody(&other).step(&by_person, "approve").await.expect(200);
         admin.settled(&by_person, "completed").await;
         assert_eq!(admin.deployment(&by_key).await["state"], "awaiting_approval", "nobody can start it any more");

@@ -240,11 +240,11 @@ impl App {
         Ok(self.store.list_users(page).await?)
     }
 
-    /// Changes roles or standing. A disabled account's sessions end.
+    /// Changes roles or standing. A disabled account's sessions end. `revision` is the one that the caller read.
     ///
     /// # Errors
-    /// Stale where `revision` is not the present one; a conflict (`last-admin`) where no enabled admin
-    /// would be left.
+    /// Denied, not found, [`AppError::PreconditionRequired`], [`AppError::Stale`]; a conflict (`last-admin`) where no
+    /// enabled admin would be left.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn update_user(
         &self,
@@ -258,7 +258,7 @@ impl App {
         let grant = self.gatekeeper.authorize(caller, Action::UserUpdate, KIND, Some(id.to_string()), facts)?;
         let _one_at_a_time = self.identity.admins.lock().await;
         let user = self.store.user(id).await?.ok_or(AppError::NotFound("user"))?;
-        if revision.is_some_and(|revision| revision != user.revision) {
+        if revision.ok_or(AppError::PreconditionRequired)? != user.revision {
             return Err(AppError::Stale);
         }
         let changed = User {

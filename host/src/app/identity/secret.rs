@@ -19,6 +19,8 @@ pub const SETUP_PREFIX: &str = "kxs";
 
 /// Length of a secret part's text, in bytes: 32 bytes as base64 without padding.
 const SECRET_TEXT_BYTES: usize = 43;
+/// Length of what comes after the prefix, in bytes: an identifier of 26 and the secret part, each after a `_`.
+pub const MAX_SECRET_BYTES: usize = 1 + 26 + 1 + SECRET_TEXT_BYTES;
 
 /// The secret part of a key or token, as somebody presented it.
 pub struct Presented {
@@ -66,6 +68,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_presented() {
         let fresh = fresh(API_KEY_PREFIX, Ulid(42), [7; SECRET_BYTES]);
+        assert_eq!(fresh.text.expose_secret().len(), API_KEY_PREFIX.len() + MAX_SECRET_BYTES);
         let back = presented(API_KEY_PREFIX, &fresh.text).expect("its own text");
         assert_eq!(back.id, Ulid(42));
         assert!(same(&back.digest, &fresh.digest));

@@ -1,5 +1,7 @@
 //! Owns the limits in the OpenAPI document that no type tells: those that use cases keep, by their own constants.
 
+mod answers;
+
 use kernex_model::attribute::{MAX_FACTS, MAX_LABELS};
 use kernex_model::comparison::MAX_COUNTED;
 use kernex_model::deployment::{MAX_APPROVALS, MAX_WAVES};
@@ -35,7 +37,10 @@ const LISTING: &str = "Listing_";
 const AT_ONCE: [&str; 2] = ["Listing_PolicyAnswer", "Listing_Plugin"];
 
 /// A schema, its property, and what holds for it.
-fn of_properties() -> Vec<(&'static str, &'static str, Value)> {
+type Limit = (&'static str, &'static str, Value);
+
+/// Limits of what is sent, and of what is answered like it.
+fn of_properties() -> Vec<Limit> {
     let roles = || json!({ "maxItems": MAX_ROLES });
     let facts = || json!({ "maxProperties": MAX_FACTS });
     let labels = || json!({ "maxProperties": MAX_LABELS });
@@ -109,7 +114,7 @@ pub(super) fn add_to(document: &mut Value) {
         }
     }
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
-    for (schema, property, limits) in of_properties() {
+    for (schema, property, limits) in of_properties().into_iter().chain(answers::of_answers()) {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(property)) {
             extend(property, &limits);
         }
@@ -162,7 +167,7 @@ mod tests {
     use super::*;
 
     /// What types tell: they know literals only.
-    fn of_types() -> Vec<(&'static str, &'static str, Value)> {
+    fn of_types() -> Vec<Limit> {
         let key = || json!({ "maxLength": MAX_PEM_BYTES });
         vec![
             ("EnrolmentRequest", "public_key", key()),
@@ -180,7 +185,8 @@ mod tests {
     #[test]
     fn every_limit_is_in_the_document() {
         let document = checked_in();
-        for (schema, property, limits) in of_properties().into_iter().chain(of_types()) {
+        let all = of_properties().into_iter().chain(answers::of_answers()).chain(of_types());
+        for (schema, property, limits) in all {
             let found = &document["components"]["schemas"][schema]["properties"][property];
             for (keyword, limit) in limits.as_object().expect("an object") {
                 assert_eq!(found.get(keyword), Some(limit), "{schema}.{property}");
