@@ -1,4 +1,5 @@
-//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links.
+//! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links,
+//! examples.
 //!
 //! Each checker takes text and gives sentences about what is wrong; each is shown a bad text first, so
 //! that a checker which finds nothing is known to be able to.
@@ -6,6 +7,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/examples.rs"]
+mod examples;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/scrub.rs"]
@@ -77,6 +80,13 @@ fn migrations_go_both_ways() {
     assert!(!files.is_empty(), "no migrations were found");
     let names: Vec<&str> = files.iter().map(|source| source.path.as_str()).collect();
     assert_tidy(&shape::migrations(&names));
+}
+
+#[test]
+fn what_the_sdk_offers_is_shown() {
+    let files = sources(&[examples::SDK], "rs");
+    assert!(files.len() > 15, "only {} files of the SDK were found", files.len());
+    assert_tidy(&files.iter().flat_map(examples::missing).collect::<Vec<_>>());
 }
 
 #[test]
