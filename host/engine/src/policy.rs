@@ -24,6 +24,7 @@ use crate::v1::{authorization, rollback, targeting};
 #[derive(Clone)]
 pub struct Policy(Arc<Prepared>);
 
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) engine: Engine,
     pub(crate) label: Label,
@@ -79,10 +80,19 @@ impl Policy {
     }
 
     /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
-    /// that is stopped in its middle decides nothing.
+    /// that is stopped in its middle decides nothing. Instances that answer more than once are those of this policy.
     #[must_use]
     pub fn with_fuel_at_most(&self, fuel: u64) -> Self {
-        self.with(self.0.pool.as_ref().map(|_| Pool::default()), fuel)
+        self.with(self.0.pool.clone(), fuel)
+    }
+
+    /// The same policy, each of whose instances gets at most this much memory, in bytes: what a test does to see that
+    /// a plugin that has no memory left decides nothing.
+    #[must_use]
+    pub fn with_memory_at_most(&self, bytes: usize) -> Self {
+        let engine = self.0.engine.with_memory_at_most(bytes);
+        let pool = self.0.pool.as_ref().map(|_| Pool::default());
+        Self(Arc::new(Prepared { engine, pool, ..(*self.0).clone() }))
     }
 
     fn with(&self, pool: Option<Pool>, fuel_at_most: u64) -> Self {

@@ -52,6 +52,8 @@ pub enum Mischief {
     Counting,
     /// Allow what a fact would forbid, where the fact is missing.
     Trusting,
+    /// Decide for another reason where there is no memory left.
+    Makeshift,
 }
 
 impl Mischief {
@@ -104,7 +106,8 @@ impl Mischief {
             | Self::Nonsense
             | Self::Remembering
             | Self::Counting
-            | Self::Trusting => {}
+            | Self::Trusting
+            | Self::Makeshift => {}
         }
     }
 
@@ -119,6 +122,12 @@ impl Mischief {
             _ => "as asked".to_owned(),
         }
     }
+}
+
+/// Whether some megabytes can be had.
+pub(crate) fn has_room() -> bool {
+    let mut room: Vec<u8> = Vec::new();
+    black_box(&mut room).try_reserve_exact(BULK_BYTES).is_ok()
 }
 
 /// Page by page, until the host refuses one.
