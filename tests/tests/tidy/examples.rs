@@ -70,7 +70,7 @@ fn offered(line: &str, attributes: &str) -> Option<(String, bool)> {
         return is_public.then(|| (name(rest), false));
     }
     let rest = trimmed.strip_prefix("pub ")?;
-    let rest = ["const ", "async ", "unsafe "].iter().fold(rest, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
+    let rest = ["const ", "async ", "unsafe "].iter().fold(rest, |rest, word| rest.strip_prefix(*word).unwrap_or(rest));
     let (kind, rest) = rest.split_once(' ')?;
     let is_method = kind == "fn" && trimmed.len() < line.len();
     ["fn", "struct", "enum", "trait"].contains(&kind).then(|| (name(rest), is_method))

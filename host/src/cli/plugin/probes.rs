@@ -164,7 +164,7 @@ impl Probe<'_> {
         }
     }
 
-    /// In less and less want of memory: a fault, never another answer, until there is enough.
+    /// With little memory, and then twice as much: a fault, never another answer, until there is enough.
     fn cramp(&mut self) {
         let mut bytes = LEAST_MEMORY_BYTES;
         while bytes < MEMORY_BYTES {

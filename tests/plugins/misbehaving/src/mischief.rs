@@ -127,7 +127,9 @@ impl Mischief {
 /// Whether some megabytes can be had.
 pub(crate) fn has_room() -> bool {
     let mut room: Vec<u8> = Vec::new();
-    black_box(&mut room).try_reserve_exact(BULK_BYTES).is_ok()
+    let granted = room.try_reserve_exact(black_box(BULK_BYTES)).is_ok();
+    black_box(&room);
+    granted
 }
 
 /// Page by page, until the host refuses one.
