@@ -130,6 +130,35 @@ impl<E: Export<Plugin: Rollback>> rollback_world::Guest for Adapter<E> {
 }
 
 /// Exports a type that implements `Plugin` and `Authorization` as the component's policy.
+///
+/// ```
+/// use kernex_sdk::authorization::{Decision, Principal, Request, Visible};
+/// use kernex_sdk::{Authorization, Diagnostic, Plugin};
+///
+/// struct Anybody;
+///
+/// # impl Plugin for Anybody {
+/// #     const NAME: &'static str = "anybody";
+/// #     const SUMMARY: &'static str = "An example";
+/// #     type Settings = ();
+/// #
+/// #     fn configure(_: ()) -> Result<Self, Vec<Diagnostic>> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+///
+/// impl Authorization for Anybody {
+///     fn check(&self, _: &Request) -> Decision {
+///         Decision::Allow
+///     }
+///
+///     fn scope(&self, _: &Principal, _: &str, _: &str) -> Visible {
+///         Visible::All
+///     }
+/// }
+///
+/// kernex_sdk::export_authorization!(Anybody);
+/// ```
 #[macro_export]
 macro_rules! export_authorization {
     ($plugin:ty) => {
@@ -138,6 +167,43 @@ macro_rules! export_authorization {
 }
 
 /// Exports a type that implements `Plugin` and `Targeting` as the component's policy.
+///
+/// ```
+/// use kernex_sdk::targeting::{Class, Deployment, Layout, Row};
+/// use kernex_sdk::{Diagnostic, Plugin, Reason, Selector, Targeting};
+///
+/// struct AtOnce;
+///
+/// # impl Plugin for AtOnce {
+/// #     const NAME: &'static str = "at-once";
+/// #     const SUMMARY: &'static str = "An example";
+/// #     type Settings = ();
+/// #
+/// #     fn configure(_: ()) -> Result<Self, Vec<Diagnostic>> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+///
+/// impl Targeting for AtOnce {
+///     type Job = ();
+///
+///     fn layout(&self) -> Layout {
+///         Layout { columns: Vec::new(), waves: vec!["all".to_owned()], exclusions: Vec::new() }
+///     }
+///
+///     fn candidates(&self, _: &Deployment) -> Result<Selector, Reason> {
+///         Ok(Vec::new())
+///     }
+///
+///     fn begin(&self, _: &Deployment) {}
+///
+///     fn classify(&self, _: &mut (), _: &Row<'_>) -> Class {
+///         Class::Wave(0)
+///     }
+/// }
+///
+/// kernex_sdk::export_targeting!(AtOnce);
+/// ```
 #[macro_export]
 macro_rules! export_targeting {
     ($plugin:ty) => {
@@ -146,6 +212,35 @@ macro_rules! export_targeting {
 }
 
 /// Exports a type that implements `Plugin` and `Rollback` as the component's policy.
+///
+/// ```
+/// use kernex_sdk::rollback::{Action, Outcome, Permission, RollbackRequest, Window};
+/// use kernex_sdk::{Diagnostic, Plugin, Reason, Rollback};
+///
+/// struct NextPlease;
+///
+/// # impl Plugin for NextPlease {
+/// #     const NAME: &'static str = "next-please";
+/// #     const SUMMARY: &'static str = "An example";
+/// #     type Settings = ();
+/// #
+/// #     fn configure(_: ()) -> Result<Self, Vec<Diagnostic>> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+///
+/// impl Rollback for NextPlease {
+///     fn judge(&self, _: &Window, _: &[u8]) -> Outcome {
+///         Outcome { action: Action::Advance, reason: Reason::new("always", "it always goes on"), state: Vec::new() }
+///     }
+///
+///     fn permit(&self, _: &RollbackRequest) -> Permission {
+///         Permission::Permitted
+///     }
+/// }
+///
+/// kernex_sdk::export_rollback!(NextPlease);
+/// ```
 #[macro_export]
 macro_rules! export_rollback {
     ($plugin:ty) => {

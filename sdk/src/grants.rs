@@ -6,6 +6,18 @@ use crate::Diagnostic;
 use crate::words::{Asked, ByWord};
 
 /// A set of actions, made for asking whether it contains one.
+///
+/// ```
+/// use kernex_sdk::grants::Grants;
+/// use kernex_sdk::words::Asked;
+///
+/// let settings = ["device:*".to_owned(), "bundle:read".to_owned(), "everything".to_owned()];
+/// let mut diagnostics = Vec::new();
+/// let grants = Grants::parse(&settings, "/grants", &mut diagnostics);
+/// assert!(grants.contain(Asked::of("device:retire")));
+/// assert!(!grants.contain(Asked::of("bundle:upload")));
+/// assert_eq!(diagnostics[0].pointer, "/grants/2");
+/// ```
 #[derive(Debug, Default)]
 pub struct Grants {
     everything: bool,

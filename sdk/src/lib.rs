@@ -45,7 +45,7 @@
 //! The settings' JSON Schema is derived from [`Plugin::Settings`]; what [`Plugin::configure`]
 //! returns is kept, and every decision starts from it. A plugin sees what it is given,
 //! [`facts::get`] and nothing else: no clock, no randomness, no network. All of it can be tested
-//! natively, with `cargo test`; [`facts::testing`] says what facts there are.
+//! natively, with `cargo test`; [`testing`] has what such tests need.
 //!
 //! Compiled for `wasm32-unknown-unknown`, a plugin has a stack of 64 KiB and an allocator that
 //! frees little: an instance lives for one decision, or for some hundred where its policy asks for that.
@@ -69,6 +69,8 @@ pub mod pointer;
 pub mod rollback;
 pub mod selector;
 pub mod targeting;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod values;
 pub mod words;
 

@@ -7,6 +7,39 @@ use crate::{Diagnostic, pointer};
 
 /// A configured plugin. The value holds whatever its decisions need, computed once from the
 /// settings.
+///
+/// ```
+/// use kernex_sdk::{Diagnostic, Plugin};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Settings {
+///     /// Devices that may fail.
+///     max_failed: u32,
+/// }
+///
+/// struct Careful {
+///     max_failed: u32,
+/// }
+///
+/// impl Plugin for Careful {
+///     const NAME: &'static str = "careful";
+///     const SUMMARY: &'static str = "Pauses when too many devices fail";
+///     type Settings = Settings;
+///
+///     fn configure(settings: Settings) -> Result<Self, Vec<Diagnostic>> {
+///         match settings.max_failed {
+///             0 => Err(vec![Diagnostic::new("/max_failed", "at least one has to be able to fail")]),
+///             max_failed => Ok(Self { max_failed }),
+///         }
+///     }
+/// }
+///
+/// assert_eq!(Careful::from_json(r#"{"max_failed": 2}"#).ok().map(|plugin| plugin.max_failed), Some(2));
+/// let wrong = |settings: &str| Careful::from_json(settings).err().map(|mut found| found.remove(0).pointer);
+/// assert_eq!(wrong(r#"{"max_failed": 0}"#).as_deref(), Some("/max_failed"));
+/// assert_eq!(wrong(r#"{"max_fail": 2}"#).as_deref(), Some("/max_fail"));
+/// ```
 pub trait Plugin: Sized + Send + Sync + 'static {
     /// Short name: lower case letters, digits and hyphens, at most 64 bytes.
     const NAME: &'static str;

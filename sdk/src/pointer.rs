@@ -7,6 +7,12 @@ enum Frame {
 }
 
 /// A name in an object as one step of a pointer, without the slash.
+///
+/// ```
+/// use kernex_sdk::pointer;
+///
+/// assert_eq!(format!("/roles/{}/grants", pointer::escaped("a/b~c")), "/roles/a~1b~0c/grants");
+/// ```
 #[must_use]
 pub fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")

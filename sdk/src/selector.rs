@@ -17,6 +17,14 @@ pub const MAX_VALUES: usize = 64;
 ///
 /// `key=value` (or `==`), `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key` (exists), `!key`
 /// (is absent). An empty text holds for everything.
+///
+/// ```
+/// use kernex_sdk::selector::SelectorText;
+///
+/// let selector: SelectorText = serde_json::from_str(r#""site=lab,!retired""#).expect("a selector");
+/// assert_eq!((selector.0.len(), selector.0[1].key.as_str()), (2, "retired"));
+/// assert!(serde_json::from_str::<SelectorText>(r#""site=""#).is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectorText(pub Vec<Requirement>);
 
@@ -61,6 +69,14 @@ impl JsonSchema for SelectorText {
 /// # Errors
 ///
 /// A sentence that names the requirement which is not understood.
+///
+/// ```
+/// use kernex_sdk::{Operator, selector};
+///
+/// let requirements = selector::parse("model in (a1,a2)").expect("a selector");
+/// assert_eq!((requirements[0].operator, requirements[0].values.len()), (Operator::OneOf, 2));
+/// assert!(selector::parse("model of (a1,a2)").is_err());
+/// ```
 pub fn parse(text: &str) -> Result<Vec<Requirement>, String> {
     let mut requirements = Vec::new();
     for part in split(text)? {

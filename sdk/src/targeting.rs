@@ -3,8 +3,6 @@
 
 mod by_text;
 mod rows;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod testing;
 pub mod waves;
 
 pub use crate::bindings::targeting::exports::kernex::policy::targeting::{
@@ -21,6 +19,50 @@ use crate::{Plugin, Reason, Selector};
 pub const CANARY: &str = "canary";
 
 /// A plugin that decides which devices get a deployment.
+///
+/// ```
+/// use kernex_sdk::targeting::{Class, Deployment, Layout, Row, integers};
+/// use kernex_sdk::{Diagnostic, Fact, Plugin, Reason, Selector, Targeting, testing};
+///
+/// struct Charged;
+///
+/// # impl Plugin for Charged {
+/// #     const NAME: &'static str = "charged";
+/// #     const SUMMARY: &'static str = "Charged devices only";
+/// #     type Settings = ();
+/// #
+/// #     fn configure(_: ()) -> Result<Self, Vec<Diagnostic>> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+/// #
+/// impl Targeting for Charged {
+///     type Job = ();
+///
+///     fn layout(&self) -> Layout {
+///         let exclusions = vec![Reason::new("battery-low", "the battery is too low, or not known")];
+///         Layout { columns: vec![integers("fact.battery")], waves: vec!["all".to_owned()], exclusions }
+///     }
+///
+///     fn candidates(&self, _: &Deployment) -> Result<Selector, Reason> {
+///         Ok(Vec::new())
+///     }
+///
+///     fn begin(&self, _: &Deployment) {}
+///
+///     fn classify(&self, _: &mut (), row: &Row<'_>) -> Class {
+///         match row.integer("fact.battery") {
+///             Some(30..) => Class::Wave(0),
+///             Some(_) | None => Class::Excluded(0),
+///         }
+///     }
+/// }
+///
+/// let devices: [(u64, &[Fact]); 2] = [(1, &[Fact::integer("fact.battery", 80)]), (2, &[])];
+/// let batch = testing::batch(&Charged.layout(), &devices);
+/// let classes = testing::classes(&Charged, &testing::deployment(&[]), &batch);
+/// assert_eq!(classes, [Class::Wave(0), Class::Excluded(0)]);
+/// ```
 pub trait Targeting: Plugin {
     /// What classifying needs to know of a deployment, computed once per batch. It may also
     /// remember what it has computed for one device, to save doing it again for the next.
@@ -45,6 +87,18 @@ pub trait Targeting: Plugin {
 }
 
 /// What the classes of a policy stand for.
+///
+/// ```
+/// use kernex_sdk::Reason;
+/// use kernex_sdk::targeting::{CANARY, Layout, integers, texts};
+///
+/// let layout = Layout {
+///     columns: vec![texts("site"), integers("fact.battery")],
+///     waves: vec![CANARY.to_owned(), "all".to_owned()],
+///     exclusions: vec![Reason::new("battery-low", "the device's battery is too low")],
+/// };
+/// assert_eq!((layout.columns.len(), layout.waves.len(), layout.exclusions.len()), (2, 2, 1));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     /// Facts of devices that `classify` reads.
@@ -56,6 +110,13 @@ pub struct Layout {
 }
 
 /// The class of one device.
+///
+/// ```
+/// use kernex_sdk::targeting::Class;
+///
+/// let of = |charge: Option<i64>| if charge >= Some(30) { Class::Wave(0) } else { Class::Excluded(0) };
+/// assert_eq!((of(Some(80)), of(Some(29)), of(None)), (Class::Wave(0), Class::Excluded(0), Class::Excluded(0)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// It belongs to the wave with this index.
@@ -78,21 +139,49 @@ impl Class {
 }
 
 /// Asks for a column of texts.
+///
+/// ```
+/// use kernex_sdk::targeting::{ColumnRequest, ColumnType, texts};
+///
+/// let column = ColumnRequest { fact: "model".to_owned(), type_: ColumnType::Texts };
+/// assert_eq!(texts("model"), column);
+/// ```
 pub fn texts(fact: impl Into<String>) -> ColumnRequest {
     ColumnRequest { fact: fact.into(), type_: ColumnType::Texts }
 }
 
 /// Asks for a column of whole numbers.
+///
+/// ```
+/// use kernex_sdk::targeting::{ColumnRequest, ColumnType, integers};
+///
+/// let column = ColumnRequest { fact: "fact.battery".to_owned(), type_: ColumnType::Integers };
+/// assert_eq!(integers("fact.battery"), column);
+/// ```
 pub fn integers(fact: impl Into<String>) -> ColumnRequest {
     ColumnRequest { fact: fact.into(), type_: ColumnType::Integers }
 }
 
 /// Asks for a column of real numbers.
+///
+/// ```
+/// use kernex_sdk::targeting::{ColumnRequest, ColumnType, reals};
+///
+/// let column = ColumnRequest { fact: "fact.load".to_owned(), type_: ColumnType::Reals };
+/// assert_eq!(reals("fact.load"), column);
+/// ```
 pub fn reals(fact: impl Into<String>) -> ColumnRequest {
     ColumnRequest { fact: fact.into(), type_: ColumnType::Reals }
 }
 
 /// Asks for a column of booleans.
+///
+/// ```
+/// use kernex_sdk::targeting::{ColumnRequest, ColumnType, booleans};
+///
+/// let column = ColumnRequest { fact: "fact.docked".to_owned(), type_: ColumnType::Booleans };
+/// assert_eq!(booleans("fact.docked"), column);
+/// ```
 pub fn booleans(fact: impl Into<String>) -> ColumnRequest {
     ColumnRequest { fact: fact.into(), type_: ColumnType::Booleans }
 }

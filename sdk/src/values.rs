@@ -4,6 +4,13 @@ use crate::{Diagnostic, Fact, Reason, Value};
 
 impl Reason {
     /// A reason from a stable code and a sentence.
+    ///
+    /// ```
+    /// use kernex_sdk::Reason;
+    ///
+    /// let reason = Reason::new("battery-low", format!("{} % are left", 12));
+    /// assert_eq!((reason.code.as_str(), reason.message.as_str()), ("battery-low", "12 % are left"));
+    /// ```
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
@@ -11,6 +18,13 @@ impl Reason {
 
 impl Diagnostic {
     /// A diagnostic from a JSON pointer and a sentence.
+    ///
+    /// ```
+    /// use kernex_sdk::Diagnostic;
+    ///
+    /// let diagnostic = Diagnostic::new(format!("/sites/{}", 1), "each site has a name of its own");
+    /// assert_eq!(diagnostic.pointer, "/sites/1");
+    /// ```
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into() }
     }
@@ -18,28 +32,61 @@ impl Diagnostic {
 
 impl Fact {
     /// A fact whose value is a text.
+    ///
+    /// ```
+    /// use kernex_sdk::{Fact, Value};
+    ///
+    /// assert_eq!(Fact::text("site", "lab").value, Value::Text("lab".to_owned()));
+    /// ```
     pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), value: Value::Text(value.into()) }
     }
 
     /// A fact whose value is a list of texts.
+    ///
+    /// ```
+    /// use kernex_sdk::{Fact, Facts};
+    ///
+    /// assert_eq!([Fact::texts("teams", ["field", "lab"])].texts("teams").map(<[String]>::len), Some(2));
+    /// ```
     pub fn texts<T: Into<String>>(name: impl Into<String>, values: impl IntoIterator<Item = T>) -> Self {
         let values = values.into_iter().map(Into::into).collect();
         Self { name: name.into(), value: Value::Texts(values) }
     }
 
     /// A fact whose value is a whole number.
+    ///
+    /// ```
+    /// use kernex_sdk::{Fact, Value};
+    ///
+    /// assert_eq!(Fact::integer("now_ms", 1_000).value, Value::Integer(1_000));
+    /// ```
     pub fn integer(name: impl Into<String>, value: i64) -> Self {
         Self { name: name.into(), value: Value::Integer(value) }
     }
 
     /// A fact whose value is true or false.
+    ///
+    /// ```
+    /// use kernex_sdk::{Fact, Value};
+    ///
+    /// assert_eq!(Fact::boolean("fact.docked", true).value, Value::Boolean(true));
+    /// ```
     pub fn boolean(name: impl Into<String>, value: bool) -> Self {
         Self { name: name.into(), value: Value::Boolean(value) }
     }
 }
 
 /// Reading a list of facts by name and type. A fact of another type counts as absent.
+///
+/// ```
+/// use kernex_sdk::{Fact, Facts};
+///
+/// let context = [Fact::text("address", "10.0.0.1"), Fact::integer("now_ms", 1_000)];
+/// assert_eq!(context.text("address"), Some("10.0.0.1"));
+/// assert_eq!(context.integer("now_ms"), Some(1_000));
+/// assert_eq!(context.text("now_ms"), None, "it is no text");
+/// ```
 pub trait Facts {
     /// The value of a fact.
     fn value(&self, name: &str) -> Option<&Value>;

@@ -1,6 +1,17 @@
 //! Words by hash: the lookups of a decision compare numbers, and texts only once, at the end.
 
 /// An action as it is asked for, hashed once.
+///
+/// ```
+/// use kernex_sdk::grants::Grants;
+/// use kernex_sdk::words::Asked;
+///
+/// let (everything, nothing) = (["*".to_owned()], []);
+/// let grants = [&everything[..], &nothing].map(|grants| Grants::parse(grants, "/grants", &mut Vec::new()));
+/// // It is hashed once, however many are asked.
+/// let asked = Asked::of("device:retire");
+/// assert_eq!(grants.map(|grants| grants.contain(asked)), [true, false]);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     pub(crate) action: Word<'a>,
@@ -9,6 +20,13 @@ pub struct Asked<'a> {
 }
 
 /// A text and its hash.
+///
+/// ```
+/// use kernex_sdk::words::{ByWord, Word};
+///
+/// let ranks = ByWord::new([("operator".to_owned(), 2), ("viewer".to_owned(), 1)]);
+/// assert_eq!(ranks.get(Word::of("operator")), Some(&2));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Word<'a> {
     pub(crate) text: &'a str,
@@ -48,6 +66,13 @@ fn step(hash: u64, byte: u8) -> u64 {
 }
 
 /// A map from words, in the order of their hashes.
+///
+/// ```
+/// use kernex_sdk::words::{ByWord, Word};
+///
+/// let ranks = ByWord::new([("operator".to_owned(), 2), ("viewer".to_owned(), 1)]);
+/// assert_eq!((ranks.get(Word::of("viewer")), ranks.get(Word::of("stranger"))), (Some(&1), None));
+/// ```
 #[derive(Debug)]
 pub struct ByWord<T>(Vec<(u64, String, T)>);
 

@@ -7,5 +7,6 @@ mod plugin {
     mod crates;
     mod desk;
     mod javascript;
+    mod recorded;
     mod trials;
 }

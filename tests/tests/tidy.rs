@@ -1,5 +1,5 @@
 //! Owns the house rules that a machine can check: who depends on whom, lengths, headers, names, pairs, links,
-//! and that no secret is checked in.
+//! examples, and that no secret is checked in.
 //!
 //! Each checker takes text and gives sentences about what is wrong; each is shown a bad text first, so
 //! that a checker which finds nothing is known to be able to.
@@ -7,6 +7,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/examples.rs"]
+mod examples;
 #[path = "tidy/links.rs"]
 mod links;
 #[path = "tidy/scrub.rs"]
@@ -91,6 +93,13 @@ fn look(path: &Path) -> Result<Option<String>, &'static str> {
     let markdown = path.extension().is_some_and(|extension| extension == "md");
     let text = || std::fs::read_to_string(path).map_err(|_| "cannot be read");
     if markdown { text().map(Some) } else { Ok(None) }
+}
+
+#[test]
+fn what_the_sdk_offers_is_shown() {
+    let files = sources(&[examples::SDK], "rs");
+    assert!(files.len() > 15, "only {} files of the SDK were found", files.len());
+    assert_tidy(&files.iter().flat_map(examples::missing).collect::<Vec<_>>());
 }
 
 #[test]

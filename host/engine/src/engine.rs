@@ -25,6 +25,8 @@ const USUAL_CORE_INSTANCES: u32 = 4;
 pub struct Engine {
     shared: Arc<Shared>,
     workshop: Arc<Workshop>,
+    /// WebAssembly memory of one instance, in bytes: as the limits say, or less.
+    memory_bytes: usize,
 }
 
 struct Shared {
@@ -76,21 +78,26 @@ impl Engine {
         v1::EveryGate::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox).map_err(failed)?;
         ticker::start(runtime.weak())?;
         let shared = Arc::new(Shared { runtime, linker, limits, shelf: Shelf::default() });
-        Ok(Self { shared, workshop: Arc::default() })
+        Ok(Self { shared, workshop: Arc::default(), memory_bytes: limits.memory_bytes })
     }
 
     /// The same engine, which has plugins compiled by that program instead of in this process.
     #[must_use]
     pub fn compiled_by(&self, compiler: Compiler) -> Self {
         let workshop = Workshop { compiler: Some(compiler), ..(*self.workshop).clone() };
-        Self { shared: self.shared.clone(), workshop: Arc::new(workshop) }
+        Self { workshop: Arc::new(workshop), ..self.clone() }
     }
 
     /// The same engine, which keeps native code there and looks for it there.
     #[must_use]
     pub fn cached_in(&self, cache: Cache) -> Self {
         let workshop = Workshop { cache: Some(cache), ..(*self.workshop).clone() };
-        Self { shared: self.shared.clone(), workshop: Arc::new(workshop) }
+        Self { workshop: Arc::new(workshop), ..self.clone() }
+    }
+
+    /// The same engine, each of whose instances gets at most this much memory.
+    pub(crate) fn with_memory_at_most(&self, bytes: usize) -> Self {
+        Self { memory_bytes: bytes.min(self.memory_bytes), ..self.clone() }
     }
 
     /// The limits that hold for every plugin.
@@ -117,7 +124,7 @@ impl Engine {
 
     /// A store for one call: nothing of it outlives the call. There are no facts until it is told what there are.
     pub(crate) fn store(&self, budget: Budget) -> Store<Sandbox> {
-        let sandbox = Sandbox::new(self.shared.limits.memory_bytes);
+        let sandbox = Sandbox::new(self.memory_bytes);
         let mut store = Store::new(&self.shared.runtime, sandbox);
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(budget.hostcall_bytes);

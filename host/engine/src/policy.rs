@@ -29,6 +29,7 @@ pub struct Policy {
     source: Option<FactSource>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) engine: Engine,
     pub(crate) label: Label,
@@ -86,10 +87,20 @@ impl Policy {
     }
 
     /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
-    /// that is stopped in its middle decides nothing.
+    /// that is stopped in its middle decides nothing. Instances that answer more than once are those of this policy.
     #[must_use]
     pub fn with_fuel_at_most(&self, fuel: u64) -> Self {
         self.with(|policy| policy.fuel_at_most = fuel)
+    }
+
+    /// The same policy, each of whose instances gets at most this much memory, in bytes: what a test does to see that
+    /// a plugin that has no memory left decides nothing.
+    #[must_use]
+    pub fn with_memory_at_most(&self, bytes: usize) -> Self {
+        self.with(|policy| {
+            policy.engine = policy.engine.with_memory_at_most(bytes);
+            policy.pool = policy.pool.as_ref().map(|_| Pool::default());
+        })
     }
 
     /// The same policy, each of whose calls gets at most so many milliseconds: what a test does to see that the clock
@@ -106,15 +117,7 @@ impl Policy {
     }
 
     fn with(&self, change: impl FnOnce(&mut Prepared)) -> Self {
-        let mut other = Prepared {
-            engine: self.prepared.engine.clone(),
-            label: self.prepared.label.clone(),
-            compiled: self.prepared.compiled.clone(),
-            // Each has instances of its own.
-            pool: self.prepared.pool.as_ref().map(|_| Pool::default()),
-            fuel_at_most: self.prepared.fuel_at_most,
-            deadline_at_most_ms: self.prepared.deadline_at_most_ms,
-        };
+        let mut other = (*self.prepared).clone();
         change(&mut other);
         Self { prepared: Arc::new(other), source: self.source.clone() }
     }

@@ -1,6 +1,6 @@
 //! Instances that answer more than once, for policies that ask for it: starting one costs more than a short answer.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -25,9 +25,9 @@ impl Warm {
     }
 }
 
-/// The instances of one policy that wait.
-#[derive(Default)]
-pub(crate) struct Pool(Mutex<Vec<Warm>>);
+/// The instances of one policy that wait. A clone has the same ones.
+#[derive(Clone, Default)]
+pub(crate) struct Pool(Arc<Mutex<Vec<Warm>>>);
 
 impl Pool {
     pub(crate) fn take(&self) -> Option<Warm> {

@@ -1,7 +1,6 @@
 //! Which wave, and which exclusion, an ordinary device gets.
 
-use kernex_sdk::targeting::testing;
-use kernex_sdk::{Fact, Value};
+use kernex_sdk::{Fact, Value, testing};
 
 use super::*;
 

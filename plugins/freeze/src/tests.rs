@@ -1,6 +1,6 @@
 //! When changes are allowed, under the settings of an ordinary operation.
 
-use kernex_sdk::Fact;
+use kernex_sdk::{Fact, testing};
 
 use super::*;
 
@@ -28,19 +28,9 @@ fn freeze() -> Freeze {
 
 /// A change of an operator, at a time.
 fn change(action: &str, now: Option<&str>) -> Request {
-    let (kind, _) = action.split_once(':').unwrap();
+    let operator = testing::principal(PrincipalKind::User, &["operator"]);
     let now = now.map(|text| Fact::integer("now_ms", instants::parse(text).unwrap()));
-    Request {
-        principal: Principal {
-            kind: PrincipalKind::User,
-            id: "usr_1".into(),
-            roles: vec!["operator".into()],
-            facts: Vec::new(),
-        },
-        action: action.into(),
-        resource: Resource { kind: kind.into(), id: None, facts: Vec::new() },
-        context: now.into_iter().collect(),
-    }
+    Request { context: now.into_iter().collect(), ..testing::request(operator, action) }
 }
 
 fn denial(request: &Request) -> Option<(String, String)> {

@@ -1,6 +1,7 @@
 //! Verdicts on ordinary and on bad deployments.
 
 use kernex_sdk::rollback::{Counts, Extent as Sent};
+use kernex_sdk::testing::{self, window};
 
 use super::*;
 
@@ -9,22 +10,7 @@ fn guardian(settings: &str) -> Guardian {
 }
 
 fn counts(assigned: u32, verified: u32, failed: u32) -> Counts {
-    Counts { assigned, offered: 0, running: 0, installed: 0, verified, failed, timed_out: 0, rolled_back: 0 }
-}
-
-/// A wave that has been open for an hour.
-fn window(in_wave: Counts) -> Window {
-    Window {
-        deployment: "dpl_1".into(),
-        facts: Vec::new(),
-        now_ms: 3_600_000,
-        wave: 0,
-        waves: 2,
-        wave_opened_at_ms: 0,
-        in_wave,
-        overall: in_wave,
-        failures: Vec::new(),
-    }
+    Counts { verified, failed, ..testing::counts(assigned) }
 }
 
 fn verdict(settings: &str, in_wave: Counts) -> (Action, String) {
@@ -119,12 +105,7 @@ fn unreached_devices_can_be_given_up() {
 
 #[test]
 fn single_rollbacks_can_be_refused() {
-    let request = RollbackRequest {
-        device: "dev_1".into(),
-        from_bundle: "bdl_2".into(),
-        to_bundle: "bdl_1".into(),
-        facts: Vec::new(),
-    };
+    let request = testing::rollback_request();
     assert_eq!(guardian("{}").permit(&request), Permission::Permitted);
     let refused = guardian(r#"{"allow_manual": false}"#).permit(&request);
     let Permission::Refused(reason) = refused else { panic!("permitted") };

@@ -1,7 +1,7 @@
 //! How fast a deployment goes on, whenever it is looked at, and when it stops.
 
-use kernex_sdk::Fact;
 use kernex_sdk::rollback::{Counts, Extent};
+use kernex_sdk::{Fact, testing};
 
 use super::*;
 
@@ -14,17 +14,7 @@ fn ramp(settings: &str) -> Ramp {
 }
 
 fn window(now_ms: u64, counts: Counts) -> Window {
-    Window {
-        deployment: "dep_1".into(),
-        facts: Vec::new(),
-        now_ms,
-        wave: 0,
-        waves: 1,
-        wave_opened_at_ms: 0,
-        in_wave: counts,
-        overall: counts,
-        failures: Vec::new(),
-    }
+    Window { now_ms, waves: 1, ..testing::window(counts) }
 }
 
 fn said(outcome: &Outcome) -> (Action, &str) {

@@ -1,7 +1,6 @@
 //! Which wave, and which exclusion, an ordinary device gets.
 
-use kernex_sdk::targeting::testing;
-use kernex_sdk::{Fact, Operator};
+use kernex_sdk::{Fact, Operator, testing};
 
 use super::*;
 
@@ -20,12 +19,11 @@ fn rings(settings: &str) -> Rings {
 }
 
 fn deployment(version: &str) -> Deployment {
-    let facts = vec![
+    testing::deployment(&[
         Fact::text("bundle.name", "os"),
         Fact::text("bundle.version", version),
         Fact::texts("bundle.models", ["a1", "a2"]),
-    ];
-    Deployment { id: "dpl_1".into(), facts, created_at_ms: 0 }
+    ])
 }
 
 /// A device of a fitting model that runs this version of the bundle.
@@ -70,7 +68,7 @@ fn a_device_without_a_comparable_bundle_is_updated() {
 fn a_bundle_is_kept_from_models_that_it_is_not_made_for() {
     assert_eq!(exclusion(&deployment("1.0.0"), &[Fact::text("model", "b7")]), Some("incompatible-model"));
     assert_eq!(exclusion(&deployment("1.0.0"), &[]), Some("incompatible-model"));
-    let config = Deployment { id: "dpl_2".into(), facts: vec![], created_at_ms: 0 };
+    let config = testing::deployment(&[]);
     assert_eq!(exclusion(&config, &running("9.9.9")), None);
 }
 
@@ -112,7 +110,7 @@ fn shares_add_up_rather_than_overlap() {
 
 fn class_of_any(rings: &Rings, hash: u64) -> Class {
     let batch = testing::batch(&rings.layout(), &[(hash, &[])]);
-    let config = Deployment { id: "dpl_2".into(), facts: vec![], created_at_ms: 0 };
+    let config = testing::deployment(&[]);
     testing::classes(rings, &config, &batch)[0]
 }
 

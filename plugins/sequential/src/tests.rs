@@ -1,6 +1,7 @@
 //! Verdicts on ordinary and on bad deployments.
 
 use kernex_sdk::rollback::{Counts, Extent};
+use kernex_sdk::testing;
 
 use super::*;
 
@@ -17,17 +18,7 @@ fn counts(assigned: u32, verified: u32, failed: u32) -> Counts {
 
 /// The only wave of a deployment, open for an hour.
 pub(crate) fn window(in_wave: Counts) -> Window {
-    Window {
-        deployment: "dep_1".into(),
-        facts: Vec::new(),
-        now_ms: 3_600_000,
-        wave: 0,
-        waves: 1,
-        wave_opened_at_ms: 0,
-        in_wave,
-        overall: in_wave,
-        failures: Vec::new(),
-    }
+    Window { waves: 1, ..testing::window(in_wave) }
 }
 
 /// A wave after others.

@@ -4,6 +4,19 @@ use super::{Action, Tally, Window};
 use crate::Reason;
 
 /// When a wave has passed. Settings have a field for each, of the same name.
+///
+/// ```
+/// use kernex_sdk::rollback::{Action, Counts, Passage, Tally};
+/// use kernex_sdk::testing;
+///
+/// let passage = Passage { advance_share: 0.9, min_wave_open_s: 0, unreached_after_s: Some(7_200) };
+/// let verdict = |verified| {
+///     let window = testing::window(Counts { verified, ..testing::counts(10) });
+///     passage.of(&window, Tally::of(&window.in_wave)).0
+/// };
+/// assert_eq!((verdict(8), verdict(9)), (Action::Proceed, Action::Advance));
+/// assert!(!passage.gives_up(&testing::window(testing::counts(10))), "it is open for an hour only");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Passage {
     /// The share, 0 to 1, of a wave's devices (without failed ones) that must be verified before

@@ -3,6 +3,15 @@
 use super::Counts;
 
 /// Devices of a wave or of a deployment.
+///
+/// ```
+/// use kernex_sdk::rollback::{Counts, Tally};
+/// use kernex_sdk::testing;
+///
+/// let tally = Tally::of(&Counts { verified: 6, failed: 1, timed_out: 1, ..testing::counts(20) });
+/// assert_eq!((tally.executed, tally.failures, tally.unreached), (8, 2, 12));
+/// assert_eq!(tally.failure_share(), 0.25);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// All of them.

@@ -4,6 +4,24 @@ use super::{ColumnKey, Row};
 
 /// What was computed for the texts of one batch: for the first device that has the text, and remembered for the
 /// others. Keep it in the job, which lives as long as the batch.
+///
+/// ```
+/// use kernex_sdk::targeting::{ByText, Layout, Rows, texts};
+/// use kernex_sdk::{Fact, testing};
+///
+/// let layout = Layout { columns: vec![texts("model")], waves: vec!["all".to_owned()], exclusions: Vec::new() };
+/// let facts = [Fact::text("model", "gateway-2")];
+/// let batch = testing::batch(&layout, &[(1, &facts), (2, &facts)]);
+/// let (mut fitting, mut compared) = (ByText::default(), 0);
+/// for row in Rows::new(&layout, &batch) {
+///     let fits = fitting.of(&row, "model", |model| {
+///         compared += 1;
+///         model.starts_with("gateway")
+///     });
+///     assert_eq!(fits, Some(true));
+/// }
+/// assert_eq!(compared, 1, "both devices are of this model");
+/// ```
 #[derive(Debug, Clone)]
 pub struct ByText<T>(Vec<Option<T>>);
 
@@ -37,8 +55,8 @@ impl<T: Copy> ByText<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Fact;
-    use crate::targeting::{Layout, Rows, testing, texts};
+    use crate::targeting::{Layout, Rows, texts};
+    use crate::{Fact, testing};
 
     #[test]
     fn each_text_is_computed_once() {

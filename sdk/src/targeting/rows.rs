@@ -6,6 +6,17 @@ use super::{Batch, Column, Layout};
 const ABSENT: u32 = u32::MAX;
 
 /// The devices of a batch, one after the other.
+///
+/// ```
+/// use kernex_sdk::targeting::{Layout, Rows, texts};
+/// use kernex_sdk::{Fact, testing};
+///
+/// let layout = Layout { columns: vec![texts("site")], waves: vec!["all".to_owned()], exclusions: Vec::new() };
+/// let devices: [(u64, &[Fact]); 2] = [(1, &[Fact::text("site", "lab")]), (2, &[])];
+/// let batch = testing::batch(&layout, &devices);
+/// let sites: Vec<Option<&str>> = Rows::new(&layout, &batch).map(|row| row.text("site")).collect();
+/// assert_eq!(sites, [Some("lab"), None]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Rows<'a> {
     layout: &'a Layout,
@@ -39,6 +50,14 @@ impl<'a> Iterator for Rows<'a> {
 
 /// Which column of the layout: by the name of its fact, or by its place in [`Layout::columns`]. A name is looked up
 /// for every device, a place is not.
+///
+/// ```
+/// use kernex_sdk::targeting::{ColumnKey, Layout, texts};
+///
+/// let columns = vec![texts("site"), texts("model")];
+/// let layout = Layout { columns, waves: vec!["all".to_owned()], exclusions: Vec::new() };
+/// assert_eq!(("model".place(&layout), 1_usize.place(&layout), "colour".place(&layout)), (Some(1), Some(1), None));
+/// ```
 pub trait ColumnKey {
     /// The place in [`Layout::columns`].
     fn place(self, layout: &Layout) -> Option<usize>;
@@ -64,6 +83,20 @@ impl ColumnKey for &String {
 
 /// One device. A fact is none when the device has no such fact, or it is of another type, or the
 /// layout did not ask for it.
+///
+/// ```
+/// use kernex_sdk::targeting::{Layout, Rows, booleans, integers, reals, texts};
+/// use kernex_sdk::{Fact, testing};
+///
+/// let columns = vec![texts("site"), integers("fact.battery"), reals("fact.load"), booleans("fact.docked")];
+/// let layout = Layout { columns, waves: vec!["all".to_owned()], exclusions: Vec::new() };
+/// let facts = [Fact::text("site", "lab"), Fact::integer("fact.battery", 80), Fact::boolean("fact.docked", true)];
+/// let batch = testing::batch(&layout, &[(7, &facts)]);
+/// let row = Rows::new(&layout, &batch).next().expect("one device");
+/// assert_eq!((row.device_hash(), row.text("site"), row.text_number("site")), (7, Some("lab"), Some(0)));
+/// assert_eq!((row.integer("fact.battery"), row.boolean("fact.docked")), (Some(80), Some(true)));
+/// assert_eq!(row.real("fact.load"), None);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     layout: &'a Layout,
@@ -141,8 +174,8 @@ impl<'a> Row<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Fact;
-    use crate::targeting::{booleans, integers, reals, testing, texts};
+    use crate::targeting::{booleans, integers, reals, texts};
+    use crate::{Fact, testing};
 
     #[test]
     fn rows_show_named_facts_of_the_asked_type() {

@@ -16,6 +16,14 @@ const NAME_BYTES: usize = 64;
 
 /// One wave, in settings: `waves: Vec<Wave>`, with the waves in their order. A device goes to the first wave that
 /// takes it.
+///
+/// ```
+/// use kernex_sdk::targeting::waves::Wave;
+///
+/// let settings = r#"{"name": "early", "selector": "site=lab", "percent": 10}"#;
+/// let wave: Wave = serde_json::from_str(settings).expect("a wave");
+/// assert_eq!((wave.name.as_str(), wave.percent), ("early", Some(10.0)));
+/// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wave {
@@ -32,6 +40,25 @@ pub struct Wave {
 }
 
 /// The waves in order, made for asking which one takes a device.
+///
+/// ```
+/// use kernex_sdk::targeting::waves::{Wave, Waves};
+/// use kernex_sdk::targeting::{Layout, Rows, texts};
+/// use kernex_sdk::{Fact, testing};
+///
+/// let settings = r#"[{"name": "lab", "selector": "site=lab"}, {"name": "tenth", "percent": 10}, {"name": "all"}]"#;
+/// let settings: Vec<Wave> = serde_json::from_str(settings).expect("three waves");
+/// let (mut columns, mut diagnostics) = (Vec::new(), Vec::new());
+/// let waves = Waves::parse(settings, &mut columns, &mut diagnostics);
+/// assert!(diagnostics.is_empty());
+///
+/// let layout = Layout { columns: columns.iter().map(texts).collect(), waves: waves.names(), exclusions: Vec::new() };
+/// let devices: [(u64, &[Fact]); 3] = [(5_000, &[Fact::text("site", "lab")]), (999, &[]), (1_000, &[])];
+/// let batch = testing::batch(&layout, &devices);
+/// let mut holding = waves.holding();
+/// let found: Vec<Option<u16>> = Rows::new(&layout, &batch).map(|row| waves.of(&row, &mut holding)).collect();
+/// assert_eq!(found, [Some(0), Some(1), Some(2)]);
+/// ```
 #[derive(Debug)]
 pub struct Waves(Vec<Rule>);
 
@@ -55,6 +82,24 @@ struct Condition {
 }
 
 /// For each condition of all waves: whether it holds for a text of the batch.
+///
+/// ```
+/// use kernex_sdk::targeting::waves::{Holding, Waves};
+///
+/// // A job of a plugin that has waves.
+/// struct Job {
+///     holding: Holding,
+/// }
+///
+/// impl Job {
+///     fn new(waves: &Waves) -> Self {
+///         Self { holding: waves.holding() }
+///     }
+/// }
+/// # let waves = serde_json::from_str(r#"[{"name": "all"}]"#).expect("one wave");
+/// # let waves = Waves::parse(waves, &mut Vec::new(), &mut Vec::new());
+/// # let job = Job::new(&waves);
+/// ```
 #[derive(Debug)]
 pub struct Holding(Vec<ByText<bool>>);
 
@@ -176,8 +221,8 @@ fn hundredths(percent: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Fact;
-    use crate::targeting::{Layout, Rows, testing, texts};
+    use crate::targeting::{Layout, Rows, texts};
+    use crate::{Fact, testing};
 
     /// The waves, and the keys of the columns.
     fn waves(settings: &str) -> Result<(Waves, Vec<String>), String> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kernex_engine::{Engine, FactSource, Limits, Policy};
-use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES, Value};
+use kernex_model::policy::{Blame, Counts, Fact, Fault, Gate, LOG_BYTES, Permission, Value};
 use kernex_tests::guests::{MISBEHAVING, misbehaving};
 
 use super::questions;
@@ -55,6 +55,20 @@ fn a_panic_is_a_trap() {
 #[test]
 fn a_loop_runs_out_of_fuel() {
     every_gate_gives("loop", "out_of_fuel");
+}
+
+#[test]
+fn a_policy_can_be_given_less_memory() {
+    let rollback = misbehaving(Gate::Rollback, "makeshift");
+    let code = |policy: &Policy| match policy.permit(&questions::rollback(), &[]).outcome {
+        Ok(Permission::Refused(reason)) => reason.code,
+        Ok(Permission::Permitted) => "permitted".to_owned(),
+        Err(fault) => fault.code().to_owned(),
+    };
+    assert_eq!(code(&rollback), "as-asked");
+    assert_eq!(code(&rollback.with_memory_at_most(4 << 20)), "no-room");
+    assert_eq!(code(&rollback.with_memory_at_most(0)), "out_of_memory", "there is none to begin with");
+    assert_eq!(code(&rollback.with_memory_at_most(usize::MAX)), "as-asked", "never more than the engine's limit");
 }
 
 #[test]

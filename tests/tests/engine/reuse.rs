@@ -1,6 +1,6 @@
 //! Instances that answer more than once: they agree with fresh ones, and a fault ends the instance, not the policy.
 
-use kernex_model::policy::{AuthorizationDecision, Gate};
+use kernex_model::policy::{AuthorizationDecision, Fault, Gate};
 use kernex_tests::guests::{engine, misbehaving};
 
 use super::questions;
@@ -66,4 +66,18 @@ fn a_fault_ends_the_instance_and_not_the_policy() {
     }
     let well = misbehaving(Gate::Authorization, "none").reusing_instances();
     assert!(well.check(std::slice::from_ref(&request), &[]).outcome.is_ok());
+}
+
+#[test]
+fn an_instance_that_is_stopped_answers_no_more() {
+    let reused = misbehaving(Gate::Authorization, "remembering").reusing_instances();
+    let request = questions::request(&["viewer"], "device:read");
+    let code = || match reused.check(std::slice::from_ref(&request), &[]).outcome.unwrap().remove(0) {
+        AuthorizationDecision::Deny(reason) => reason.code,
+        AuthorizationDecision::Allow => panic!("it denies"),
+    };
+    assert_eq!([code(), code()], ["as-asked", "asked-before"]);
+    let stopped = reused.with_fuel_at_most(10).check(std::slice::from_ref(&request), &[]).outcome;
+    assert!(matches!(stopped, Err(Fault::OutOfFuel(_))), "{stopped:?}");
+    assert_eq!([code(), code()], ["as-asked", "asked-before"], "another instance answers");
 }

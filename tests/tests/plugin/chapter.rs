@@ -86,7 +86,8 @@ fn the_chapter_can_be_followed_word_for_word() {
         let server = ServerProcess::start(ProcessOptions::new().set("plugins.trusted_keys", public_key)).await;
         let admin = server.admin().await;
         desk.log_in(&server.base(), admin.token());
-        follow(&desk, &mut folder, &steps_at_the_server);
+        let printed = follow(&desk, &mut folder, &steps_at_the_server);
+        assert!(printed.contains("by-site revision 1 looks on since"), "it is tried first: {printed}");
         let policy = admin.get("/policies/by-site").await.expect(200);
         let active = &policy["active"];
         assert_eq!((&active["revision"], &active["plugin"]), (&json!(1), &json!("by-site")), "{policy}");

@@ -18,6 +18,7 @@ fn case(decide: &str, question: &str, expect: &str) -> String {
 
 const CHECK: &str =
     "check: { principal: { kind: user }, action: device:read, resource: { kind: device, facts: { site: lab } } }";
+const SCOPE: &str = "scope: { principal: { kind: user }, action: device:list, resource_kind: device }";
 const PERMIT: &str = "permit: { device: d, from_bundle: a, to_bundle: b }";
 const CLASSIFY: &str =
     "classify: { deployment: {}, devices: [{ hash: 1 }, { hash: 2 }, { hash: 3, facts: { site: lab } }] }";
@@ -29,16 +30,18 @@ fn failures(tested: &Value) -> String {
 #[test]
 fn what_answers_as_expected_passes() {
     let desk = desk();
-    for (question, expect) in [
-        (CHECK, "{ outcome: deny, code: as-asked }"),
-        ("scope: { principal: { kind: user }, action: device:list, resource_kind: device }", "{ outcome: nothing }"),
-        ("survey: { deployment: {} }", "{ outcome: plan, waves: [wave-0, wave-1], candidates: \"*\" }"),
-        (CLASSIFY, "{ outcome: classes, classes: [wave-0, wave-0, wave-0] }"),
-        ("judge: [{ now_ms: 1 }, { now_ms: 2 }]", "{ outcome: hold, code: as-asked }"),
-        ("judge: { window: {}, state: AAEC }", "{ outcome: hold }"),
-        (PERMIT, "{ outcome: refused, fuel_at_most: 5000000 }"),
+    for (decide, question, expect) in [
+        ("none", CHECK, "{ outcome: deny, code: as-asked }"),
+        ("none", SCOPE, "{ outcome: nothing }"),
+        ("none", "survey: { deployment: {} }", "{ outcome: plan, waves: [wave-0, wave-1], candidates: \"*\" }"),
+        ("none", CLASSIFY, "{ outcome: classes, classes: [wave-0, wave-0, wave-0] }"),
+        ("none", "judge: [{ now_ms: 1 }, { now_ms: 2 }]", "{ outcome: hold, code: as-asked }"),
+        ("none", "judge: { window: {}, state: AAEC }", "{ outcome: hold }"),
+        ("none", PERMIT, "{ outcome: refused, fuel_at_most: 5000000 }"),
+        ("panic", PERMIT, "{ outcome: fault, code: trapped }"),
+        ("loop", CLASSIFY, "{ outcome: fault }"),
     ] {
-        let (tested, code) = desk.tested("misbehaving.wasm", &case("none", question, expect));
+        let (tested, code) = desk.tested("misbehaving.wasm", &case(decide, question, expect));
         assert_eq!(
             (code, &tested["passed"], failures(&tested).as_str()),
             (Some(0), &Value::from(1), "[]"),
@@ -57,7 +60,10 @@ fn every_wrong_is_found() {
         ("none", "survey: { deployment: {} }", "{ outcome: plan, waves: [a] }", "wave-0, wave-1"),
         ("none", CLASSIFY, "{ outcome: classes, classes: [wave-0, wave-1, wave-0] }", "device 1: expected wave-1"),
         ("panic", PERMIT, "{ outcome: refused }", "a fault (trapped)"),
+        ("panic", PERMIT, "{ outcome: fault, code: out_of_fuel }", "expected the fault out_of_fuel, got trapped"),
+        ("none", PERMIT, "{ outcome: fault }", "expected fault, got refused as-asked"),
         ("loop", CHECK, "{ outcome: deny }", "a fault (out_of_fuel)"),
+        ("makeshift", PERMIT, "{ outcome: refused }", "bytes of memory it answers refused no-room"),
         ("nonsense", PERMIT, "{ outcome: refused }", "a fault (bad_output)"),
         ("remembering", PERMIT, "{ outcome: refused }", "it keeps something between two calls"),
         ("counting", CLASSIFY, "{ outcome: classes }", "with the devices in batches of 1, device 1 is wave-0"),
@@ -80,6 +86,22 @@ fn a_missing_fact_that_opens_the_gate_is_found() {
     assert_eq!(tested["cases"][0]["facts_read"], serde_json::json!(["season"]));
     let (tested, code) = desk.tested("misbehaving.wasm", &trusting("\n  absent_allows: [season]"));
     assert_eq!(code, Some(0), "{tested}");
+}
+
+#[test]
+fn no_gate_is_opened_by_a_missing_fact() {
+    let desk = desk();
+    for (question, expect, says) in [
+        (CLASSIFY, "{ outcome: classes, classes: [as-asked, as-asked, as-asked] }", "it answers 3 wave-0"),
+        ("judge: { window: {} }", "{ outcome: hold }", "it answers advance as-asked instead of hold as-asked"),
+        (PERMIT, "{ outcome: refused }", "it answers permitted instead of refused as-asked"),
+    ] {
+        let question = format!("{question}\n  facts: {{ season: winter }}");
+        let (tested, code) = desk.tested("misbehaving.wasm", &case("trusting", &question, expect));
+        assert_eq!(code, Some(1), "{tested}");
+        let failures = failures(&tested);
+        assert!(failures.contains("without `season` to look up") && failures.contains(says), "{failures}");
+    }
 }
 
 #[test]

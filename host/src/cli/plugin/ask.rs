@@ -34,6 +34,8 @@ pub(crate) enum Answer {
 pub(crate) struct Classes {
     /// The wave's name or the exclusion's code of each device.
     pub(crate) named: Vec<String>,
+    /// Whether each device is left out.
+    pub(crate) left_out: Vec<bool>,
 }
 
 /// One asking: the answer and what it cost.
@@ -189,7 +191,8 @@ impl Classes {
             .collect();
         // The engine has checked that each class is one of the plan's.
         let name = |class: &u16| names.get(usize::from(*class)).copied().unwrap_or_default().to_owned();
-        Self { named: classes.iter().map(name).collect() }
+        let left_out = |class: &u16| usize::from(*class) >= plan.waves.len();
+        Self { named: classes.iter().map(name).collect(), left_out: classes.iter().map(left_out).collect() }
     }
 }
 

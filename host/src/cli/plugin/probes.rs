@@ -2,7 +2,7 @@
 //! is missing.
 
 use kernex_engine::Policy;
-use kernex_model::policy::{Fault, Visible};
+use kernex_model::policy::{Fault, Permission, RollbackAction, Visible};
 
 use super::ask::{Answer, Heard};
 use super::cases::{Case, Inquiry, Question};
@@ -14,6 +14,12 @@ const REPEATS: usize = 2;
 const REUSES: usize = 3;
 /// Facts that are taken away from one case.
 const MAX_REMOVALS: usize = 256;
+/// Quarters of the fuel that it needs after which it is stopped.
+const FUEL_QUARTERS: [u64; 4] = [0, 1, 2, 3];
+/// The least memory that an instance is tried with, in bytes; then it gets twice as much, again and again.
+const LEAST_MEMORY_BYTES: usize = 1 << 16;
+/// Less memory than this it is tried with, in bytes: so much it has on a server.
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// A plugin with settings, both ways.
 #[derive(Clone)]
@@ -49,7 +55,8 @@ pub(super) fn probe(case: &Case, prepared: &Prepared, first: &Heard) -> Findings
     if first.outcome.is_ok() {
         probe.reuse();
         probe.cut();
-        probe.starve();
+        probe.stop();
+        probe.cramp();
         probe.withhold();
     }
     probe.findings
@@ -137,14 +144,38 @@ impl Probe<'_> {
         }
     }
 
-    /// Stopped half-way: a fault, never another answer.
-    fn starve(&mut self) {
-        let starved = self.ask(&self.case.inquiry, &self.prepared.fresh.with_fuel_at_most(self.first.fuel / 2));
-        match &starved.outcome {
-            Err(Fault::DeadlineExceeded(_)) => self.fail("with half of its fuel it does not end".to_owned()),
-            Err(_) => {}
-            Ok(answer) if Ok(answer) == self.first.outcome.as_ref() => {}
-            Ok(_) => self.fail(format!("with half of its fuel it answers {}", said(&starved))),
+    /// Trapped in its middle, for want of fuel: a fault, never another answer; and of an instance to which that
+    /// happened, nothing is left in the next answer.
+    fn stop(&mut self) {
+        let Prepared { fresh, reused } = self.prepared;
+        for quarters in FUEL_QUARTERS {
+            let fuel = self.first.fuel.saturating_mul(quarters) / 4;
+            for policy in [fresh, reused] {
+                let stopped = self.ask(&self.case.inquiry, &policy.with_fuel_at_most(fuel));
+                if let Some(wrong) = wrong_in_want(self.first, &stopped) {
+                    return self.fail(format!("with {fuel} of the {} fuel that it needs it {wrong}", self.first.fuel));
+                }
+            }
+            let after = self.ask(&self.case.inquiry, reused);
+            if after.outcome != self.first.outcome {
+                let (now, before) = (said(&after), said(self.first));
+                return self.fail(format!("after it was stopped, a reused instance answers {now} instead of {before}"));
+            }
+        }
+    }
+
+    /// With little memory, and then twice as much: a fault, never another answer, until there is enough.
+    fn cramp(&mut self) {
+        let mut bytes = LEAST_MEMORY_BYTES;
+        while bytes < MEMORY_BYTES {
+            let cramped = self.ask(&self.case.inquiry, &self.prepared.fresh.with_memory_at_most(bytes));
+            if let Some(wrong) = wrong_in_want(self.first, &cramped) {
+                return self.fail(format!("with {bytes} bytes of memory it {wrong}"));
+            }
+            if cramped.outcome.is_ok() {
+                return;
+            }
+            bytes *= 2;
         }
     }
 
@@ -175,7 +206,18 @@ impl Probe<'_> {
     }
 }
 
-/// Whether the second answer lets more through than the first, at the gate where that matters most.
+/// What is wrong with what was said where something was wanting: a fault is right, and where there was just enough,
+/// or where the end is too short to be stopped in, the answer as before.
+fn wrong_in_want(first: &Heard, wanting: &Heard) -> Option<String> {
+    match &wanting.outcome {
+        Err(Fault::DeadlineExceeded(_)) => Some("does not end".to_owned()),
+        Err(_) => None,
+        Ok(answer) if Ok(answer) == first.outcome.as_ref() => None,
+        Ok(answer) => Some(format!("answers {} instead of {}", answer.described(), said(first))),
+    }
+}
+
+/// Whether the second answer lets more through than the first.
 fn opens(first: &Answer, second: &Answer) -> bool {
     let shown = |visible: &Visible| match visible {
         Visible::Nothing(_) => 0,
@@ -185,7 +227,25 @@ fn opens(first: &Answer, second: &Answer) -> bool {
     match (first, second) {
         (Answer::Check(first), Answer::Check(second)) => !first.is_allowed() && second.is_allowed(),
         (Answer::Scope(first), Answer::Scope(second)) => shown(second) > shown(first),
+        (Answer::Classify(first), Answer::Classify(second)) => {
+            first.left_out.iter().zip(&second.left_out).any(|(before, now)| *before && !*now)
+        }
+        (Answer::Judge(first), Answer::Judge(second)) => let_on(first.action) < let_on(second.action),
+        (Answer::Permit(first), Answer::Permit(second)) => {
+            *first != Permission::Permitted && *second == Permission::Permitted
+        }
         _ => false,
+    }
+}
+
+/// How far a deployment is let on: more devices get it where this is more.
+fn let_on(action: RollbackAction) -> u8 {
+    match action {
+        RollbackAction::RollBack(_) => 0,
+        RollbackAction::Pause => 1,
+        RollbackAction::Hold => 2,
+        RollbackAction::Proceed => 3,
+        RollbackAction::Advance => 4,
     }
 }
 
@@ -198,9 +258,63 @@ fn said(heard: &Heard) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kernex_model::policy::{AuthorizationDecision, Reason};
+    use std::time::Duration;
 
+    use kernex_model::policy::{AuthorizationDecision, Extent, Log, Reason, RollbackOutcome};
+
+    use super::super::ask::Classes;
     use super::*;
+
+    fn heard(outcome: Result<Answer, Fault>) -> Heard {
+        Heard { outcome, fuel: 0, duration: Duration::ZERO, log: Log::default(), facts_read: Vec::new() }
+    }
+
+    #[test]
+    fn where_something_is_wanting_only_a_fault_or_the_same_answer_is_right() {
+        let refused = |code: &str| Answer::Permit(Permission::Refused(Reason::new(code, "no")));
+        let first = heard(Ok(refused("no")));
+        let wrong = |outcome: Result<Answer, Fault>| wrong_in_want(&first, &heard(outcome));
+        assert_eq!(wrong(Err(Fault::OutOfFuel("it stopped".to_owned()))), None);
+        assert_eq!(wrong(Ok(refused("no"))), None);
+        assert_eq!(wrong(Err(Fault::DeadlineExceeded("late".to_owned()))).as_deref(), Some("does not end"));
+        for (answer, says) in [
+            (Answer::Permit(Permission::Permitted), "answers permitted instead of refused no"),
+            (refused("other"), "answers refused other instead of refused no"),
+        ] {
+            assert_eq!(wrong(Ok(answer)).as_deref(), Some(says));
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_let_on_where_more_devices_get_it() {
+        let judged = |action| {
+            Answer::Judge(RollbackOutcome { action, reason: Reason::new("judged", "judged"), state: Vec::new() })
+        };
+        let order = [
+            RollbackAction::RollBack(Extent::Everyone),
+            RollbackAction::Pause,
+            RollbackAction::Hold,
+            RollbackAction::Proceed,
+            RollbackAction::Advance,
+        ];
+        for (at, first) in order.into_iter().enumerate() {
+            for (then, second) in order.into_iter().enumerate() {
+                assert_eq!(opens(&judged(first), &judged(second)), then > at, "{first:?} {second:?}");
+            }
+        }
+        let permit = Answer::Permit;
+        let refused = || Permission::Refused(Reason::new("no", "no"));
+        assert!(opens(&permit(refused()), &permit(Permission::Permitted)));
+        assert!(
+            !opens(&permit(Permission::Permitted), &permit(refused()))
+                && !opens(&permit(refused()), &permit(refused()))
+        );
+        let classes = |left_out: &[bool]| {
+            Answer::Classify(Classes { named: vec!["a".to_owned(); left_out.len()], left_out: left_out.to_vec() })
+        };
+        assert!(opens(&classes(&[false, true]), &classes(&[true, false])), "one that was left out is in a wave");
+        assert!(!opens(&classes(&[false, true]), &classes(&[true, true])));
+    }
 
     #[test]
     fn an_answer_opens_the_gate_when_it_lets_more_through() {

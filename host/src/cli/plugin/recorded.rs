@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kernex_model::name::PolicyName;
-use kernex_model::policy::{ScopeRequest, Visible};
+use kernex_model::policy::{PolicySelector, ScopeRequest, Visible};
 use kernex_model::selector::Selector;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-use super::cases::MAX_FILE_BYTES;
+use super::cases::{MAX_FILE_BYTES, canonical};
 use crate::cli::CliError;
 use crate::cli::operator::{Operator, Server};
 
@@ -21,7 +21,8 @@ const HEAD: &str = "# Made of a server's decision log by `kernex plugin test --f
 /// Options of tests that take their cases from a server.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Recorded {
-    /// Make the cases of what this policy of a server decided, into decisions.yaml or the file that --cases names
+    /// Make the cases of what this policy of a server decided, into decisions.yaml or the file that --cases names; of a
+    /// plan, its survey: the devices that a server keeps of it are for `kernex policy replay`
     #[arg(long, value_name = "POLICY", conflicts_with = "bless")]
     from_decisions: Option<PolicyName>,
     /// How many decisions, at most: the newest
@@ -81,7 +82,7 @@ async fn decisions(operator: &Operator, policy: &PolicyName, wanted: usize) -> R
     Ok(found)
 }
 
-/// One decision as a case; none for those that cannot be asked again: plans, faults, redacted ones.
+/// One decision as a case; none for those that cannot be asked again: faults, redacted ones.
 fn case(decision: &Value, settings: &Map<String, Value>) -> Option<Value> {
     let (question, expect) = asked(decision)?;
     let mut case = Map::new();
@@ -114,11 +115,19 @@ fn asked(decision: &Value) -> Option<(Map<String, Value>, Value)> {
             if let Some(extent) = output["action"].get("roll_back") {
                 expect["extent"] = extent.clone();
             }
-            ("judge", json!({ "window": window(&input["window"]), "state": input["state"] }), expect)
+            ("judge", json!({ "window": with_facts(&input["window"], &["facts"]), "state": input["state"] }), expect)
         }
         ("rollback", _) => {
             let word = if outcome == "allow" { "permitted" } else { "refused" };
             ("permit", with_facts(input, &["facts"]), expected(word, "refused", code))
+        }
+        ("targeting", "plan") => {
+            let plan = &output["plan"];
+            let expect = match outcome {
+                "deny" => json!({ "outcome": "error", "code": code }),
+                _ => json!({ "outcome": "plan", "waves": plan["waves"], "candidates": selector(&plan["candidates"])? }),
+            };
+            ("survey", json!({ "deployment": with_facts(input, &["facts"]) }), expect)
         }
         _ => return None,
     };
@@ -150,13 +159,10 @@ fn check(input: &Value) -> Value {
     question
 }
 
-/// Case files name the deployment nowhere: a window is one of it.
-fn window(window: &Value) -> Value {
-    let mut window = with_facts(window, &["facts"]);
-    if let Some(fields) = window.as_object_mut() {
-        fields.remove("deployment");
-    }
-    window
+/// A plan's selector, as case files write it.
+fn selector(requirements: &Value) -> Option<String> {
+    let requirements: PolicySelector = serde_json::from_value(requirements.clone()).ok()?;
+    canonical(&requirements).ok()
 }
 
 /// The same with some lists of facts written as maps.
@@ -179,7 +185,9 @@ fn facts(list: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cases::{self, Question};
+    use kernex_model::policy::Fact;
+
+    use super::super::cases::{self, Case, Question};
     use super::*;
 
     fn decision(gate: &str, question: &str, outcome: &str, input: Value, output: Value) -> Value {
@@ -190,11 +198,46 @@ mod tests {
         })
     }
 
+    /// The cases that a log becomes, and the text that they were written in.
+    fn read(log: &[Value]) -> (Vec<Case>, String) {
+        let settings = Map::from_iter([("d".to_owned(), json!({ "a": 1 }))]);
+        let made: Vec<Value> = log.iter().filter_map(|decision| case(decision, &settings)).collect();
+        let text = serde_yaml_ng::to_string(&json!({ "cases": made })).expect("YAML");
+        (cases::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")), text)
+    }
+
+    #[test]
+    fn a_plan_becomes_its_survey() {
+        let selector = |text: &str| text.parse::<Selector>().expect(text).requirements().to_vec();
+        let question = || {
+            let facts = json!([{ "name": "bundle.version", "value": { "text": "1.0" } }]);
+            json!({ "id": "dep_2", "created_at_ms": 7, "facts": facts })
+        };
+        let planned = |candidates: &str| {
+            let plan = json!({ "candidates": selector(candidates), "columns": [], "waves": ["all"], "exclusions": [] });
+            decision("targeting", "plan", "planned", question(), json!({ "plan": plan, "chosen": 3 }))
+        };
+        let refused = decision("targeting", "plan", "deny", question(), Value::Null);
+        let survey = |candidates: &str| json!({ "outcome": "plan", "waves": ["all"], "candidates": candidates });
+        for (decision, wanted) in [
+            (planned("site in (paris,lab)"), survey("site in (lab,paris)")),
+            (planned("*"), survey("*")),
+            (refused, json!({ "outcome": "error", "code": "some-code" })),
+        ] {
+            let (_, expect) = asked(&decision).expect("it can be asked again");
+            assert_eq!(expect, wanted);
+            let (read, text) = read(&[decision]);
+            let Question::Survey { deployment } = &read[0].inquiry.question else { panic!("{text}") };
+            assert_eq!((deployment.id.as_str(), deployment.created_at_ms), ("dep_2", 7));
+            assert_eq!(deployment.facts, [Fact::text("bundle.version", "1.0")], "a text stays one: {text}");
+        }
+    }
+
     #[test]
     fn decisions_become_cases_that_are_understood() {
         let counts = json!({ "assigned": 3, "offered": 0, "running": 0, "installed": 0, "verified": 1, "failed": 2,
             "timed_out": 0, "rolled_back": 0 });
-        let window = json!({ "deployment": "dep_1", "facts": [], "now_ms": 7, "wave": 0, "waves": 2,
+        let window = json!({ "deployment": "dep_2", "facts": [], "now_ms": 7, "wave": 0, "waves": 2,
             "wave_opened_at_ms": 1, "in_wave": counts, "overall": counts, "failures": [] });
         let request = json!({
             "principal": { "kind": "user", "id": "usr_1", "roles": ["viewer"], "facts": [] }, "action": "device:list",
@@ -215,23 +258,20 @@ mod tests {
                 json!({ "action": { "roll_back": "everyone" } }),
             ),
             decision("rollback", "permit", "allow", permit, json!("permitted")),
-            decision("targeting", "plan", "planned", json!({}), json!({})),
             decision("authorization", "device:read", "fault", json!({}), Value::Null),
         ];
-        let settings = Map::from_iter([("d".to_owned(), json!({ "a": 1 }))]);
-        let made: Vec<Value> = log.iter().filter_map(|decision| case(decision, &settings)).collect();
-        let text = serde_yaml_ng::to_string(&json!({ "cases": made })).expect("YAML");
-        let read = cases::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let (read, text) = read(&log);
         let names: Vec<&str> = read.iter().map(|case| case.inquiry.question.name()).collect();
         assert_eq!(names, ["scope", "check", "judge", "permit"]);
         let Question::Scope { principal, resource_kind, .. } = &read[0].inquiry.question else { panic!("{text}") };
         assert_eq!((principal.roles.as_slice(), resource_kind.as_str()), (&["viewer".to_owned()][..], "device"));
         assert!(text.contains("selector: site=a"), "{text}");
         let Question::Check { request } = &read[1].inquiry.question else { panic!("{text}") };
-        assert_eq!(request.resource.facts, [kernex_model::policy::Fact::integer("n", 4)]);
-        assert_eq!(read[1].inquiry.facts, [kernex_model::policy::Fact::text("season", "winter")]);
+        assert_eq!(request.resource.facts, [Fact::integer("n", 4)]);
+        assert_eq!(read[1].inquiry.facts, [Fact::text("season", "winter")]);
         assert_eq!((read[1].expect.code.as_deref(), read[3].expect.code.as_deref()), (Some("some-code"), None));
         let Question::Judge { windows, state } = &read[2].inquiry.question else { panic!("{text}") };
+        assert_eq!(windows[0].deployment, "dep_2");
         assert_eq!((windows[0].in_wave.failed, windows[0].now_ms, state.as_slice()), (2, 7, &[1][..]));
     }
 }

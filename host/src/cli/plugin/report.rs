@@ -87,7 +87,7 @@ fn summary(verdicts: &[Verdict<'_>]) -> String {
     let runs: usize = verdicts.iter().map(|verdict| verdict.runs).sum();
     format!(
         "{passed} of {} cases passed. The plugin was asked {runs} times: again, in reused instances, with devices in \
-         other batches, with half of the fuel, and without each fact.",
+         other batches, with too little fuel and memory, and without each fact.",
         verdicts.len()
     )
 }

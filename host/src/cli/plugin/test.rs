@@ -18,8 +18,9 @@ const CASES: &str = "cases.yaml";
 
 const EXAMPLES: &str = "\
 Beyond what a case asks for, each is asked again (the same answer for the same fuel), in reused instances, with its
-devices in other batches, with half of the fuel, and without each of its facts: then a fault is fine, and an
-authorization plugin that turns a denial into leave is not.
+devices in other batches, with none, a quarter, half and three quarters of the fuel that it needs, with too little
+memory, and without each of its facts. Then a fault is fine, and another answer is not; without a fact it must be none
+that lets more through.
 
 Examples:
   kernex plugin test                                  # the crate in this folder, built first; its cases.yaml

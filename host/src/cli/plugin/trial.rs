@@ -96,7 +96,7 @@ impl<'a> Trial<'a> {
         let heard = case.inquiry.ask(&prepared.fresh);
         let mut failures = match &heard.outcome {
             Ok(answer) => case.expect.differences(answer),
-            Err(fault) => vec![format!("a fault ({}): {fault}", fault.code())],
+            Err(fault) => case.expect.differences_of_fault(fault),
         };
         let found = probe(case, &prepared, &heard);
         failures.extend(found.failures);

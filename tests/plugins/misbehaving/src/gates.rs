@@ -8,7 +8,7 @@ use kernex_sdk::bindings::rollback::exports::kernex::policy::rollback as r;
 use kernex_sdk::bindings::targeting::exports::kernex::policy::targeting as t;
 use kernex_sdk::{Operator, Requirement, facts};
 
-use crate::mischief::{GIANT_BYTES, WORDY_BYTES};
+use crate::mischief::{GIANT_BYTES, WORDY_BYTES, has_room};
 use crate::{Misbehaving, Mischief, allows, mischief};
 
 /// A selector whose key nobody could write.
@@ -25,12 +25,22 @@ fn asked(function: &str) -> (Mischief, Reason) {
     wrong.happen();
     // Whatever is asked, one fact is read: tests look for it in the record.
     let _ = facts::get("season");
-    let again = ASKED.swap(true, Ordering::Relaxed) && wrong == Mischief::Remembering;
+    let again = ASKED.swap(true, Ordering::Relaxed);
+    let code = match wrong {
+        Mischief::Remembering if again => "asked-before",
+        Mischief::Makeshift if !has_room() => "no-room",
+        _ => "as-asked",
+    };
     let text = match wrong {
         Mischief::Curious => format!("{:?} {:?}", facts::get("host.now_ms"), facts::get("host.version")),
         _ => wrong.text(),
     };
-    (wrong, Reason::new(if again { "asked-before" } else { "as-asked" }, text))
+    (wrong, Reason::new(code, text))
+}
+
+/// Whether the fact is there that a trusting plugin refuses for.
+fn is_told() -> bool {
+    facts::get("season").is_some()
 }
 
 impl a::Guest for Misbehaving {
@@ -39,7 +49,7 @@ impl a::Guest for Misbehaving {
         match wrong {
             Mischief::Nonsense => vec![a::Decision::Allow; requests.len() + 1],
             Mischief::None if allows() => vec![a::Decision::Allow; requests.len()],
-            Mischief::Trusting if facts::get("season").is_none() => vec![a::Decision::Allow; requests.len()],
+            Mischief::Trusting if !is_told() => vec![a::Decision::Allow; requests.len()],
             _ => vec![a::Decision::Deny(reason); requests.len()],
         }
     }
@@ -76,6 +86,7 @@ impl t::Guest for Misbehaving {
             Mischief::Wordy => vec![0; devices + WORDY_BYTES],
             Mischief::Giant => vec![0; GIANT_BYTES],
             Mischief::Counting => [0, 1].into_iter().cycle().take(devices).collect(),
+            Mischief::Trusting if is_told() => vec![2; devices],
             _ => vec![0; devices],
         }
     }
@@ -88,13 +99,18 @@ impl r::Guest for Misbehaving {
             Mischief::Nonsense => vec![0; 4_097],
             _ => state,
         };
-        r::Outcome { action: r::Action::Hold, reason, state }
+        let action = match wrong {
+            Mischief::Trusting if !is_told() => r::Action::Advance,
+            _ => r::Action::Hold,
+        };
+        r::Outcome { action, reason, state }
     }
 
     fn permit(_: r::RollbackRequest) -> r::Permission {
         let (wrong, reason) = asked("permit");
         match wrong {
             Mischief::Nonsense => r::Permission::Refused(Reason::new("Not A Code", "")),
+            Mischief::Trusting if !is_told() => r::Permission::Permitted,
             _ => r::Permission::Refused(reason),
         }
     }

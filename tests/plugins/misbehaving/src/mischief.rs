@@ -60,6 +60,8 @@ pub enum Mischief {
     Counting,
     /// Allow what a fact would forbid, where the fact is missing.
     Trusting,
+    /// Decide for another reason where there is no memory left.
+    Makeshift,
 }
 
 impl Mischief {
@@ -120,7 +122,8 @@ impl Mischief {
             | Self::Curious
             | Self::Remembering
             | Self::Counting
-            | Self::Trusting => {}
+            | Self::Trusting
+            | Self::Makeshift => {}
         }
     }
 
@@ -135,6 +138,14 @@ impl Mischief {
             _ => "as asked".to_owned(),
         }
     }
+}
+
+/// Whether some megabytes can be had.
+pub(crate) fn has_room() -> bool {
+    let mut room: Vec<u8> = Vec::new();
+    let granted = room.try_reserve_exact(black_box(BULK_BYTES)).is_ok();
+    black_box(&room);
+    granted
 }
 
 /// Page by page, until the host refuses one.

@@ -1,11 +1,14 @@
 //! Owns what a case expects, and how an answer differs from it.
 
-use kernex_model::policy::{Extent, PolicySelector, Requirement};
+use kernex_model::policy::{Extent, Fault, PolicySelector, Requirement};
 use kernex_model::selector::{InvalidSelector, Selector};
 use serde::Deserialize;
 
 use super::Question;
 use crate::cli::plugin::ask::Answer;
+
+/// The outcome of a plugin that has to fail, whatever it is asked.
+const FAULT: &str = "fault";
 
 /// What a plugin has to answer. What is left out does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -13,7 +16,7 @@ use crate::cli::plugin::ask::Answer;
 pub(crate) struct Expect {
     /// The kind of answer.
     pub(crate) outcome: String,
-    /// The reason's code.
+    /// The reason's code; with `fault` the fault's.
     #[serde(default)]
     pub(crate) code: Option<String>,
     /// Fuel of the call, at most.
@@ -55,9 +58,9 @@ impl Expect {
     /// A sentence that names what cannot be.
     pub(super) fn fits(&self, question: &Question) -> Result<(), String> {
         let known = outcomes(question);
-        if !known.contains(&self.outcome.as_str()) {
+        if self.outcome != FAULT && !known.contains(&self.outcome.as_str()) {
             return Err(format!(
-                "`outcome: {}` is no answer to {}: {} are",
+                "`outcome: {}` is no answer to {}: {} and {FAULT} are",
                 self.outcome,
                 question.name(),
                 known.join(", ")
@@ -119,6 +122,17 @@ impl Expect {
             Answer::Check(_) | Answer::Scope(_) | Answer::Survey(Err(_)) | Answer::Permit(_) => {}
         }
         differences
+    }
+
+    /// In what a fault differs, a sentence each.
+    pub(crate) fn differences_of_fault(&self, fault: &Fault) -> Vec<String> {
+        if self.outcome != FAULT {
+            return vec![format!("a fault ({}): {fault}", fault.code())];
+        }
+        let code = self.code.as_deref().filter(|expected| *expected != fault.code());
+        code.map(|expected| format!("expected the fault {expected}, got {}: {fault}", fault.code()))
+            .into_iter()
+            .collect()
     }
 
     fn wrong_classes(&self, found: &[String]) -> Vec<String> {

@@ -105,8 +105,8 @@ kernex_sdk::export_authorization!(TemplateName);
 
 #[cfg(test)]
 mod tests {
-    use kernex_sdk::Fact;
-    use kernex_sdk::authorization::{PrincipalKind, Resource};
+    use kernex_sdk::authorization::PrincipalKind;
+    use kernex_sdk::{Fact, testing};
 
     use super::*;
 
@@ -114,22 +114,10 @@ mod tests {
         r#"{"actions": ["deployment:create"], "from_hour": 8, "until_hour": 17}"#;
 
     fn answer(action: &str, context: Vec<Fact>) -> Option<String> {
-        let principal = Principal {
-            kind: PrincipalKind::User,
-            id: "usr_1".into(),
-            roles: Vec::new(),
-            facts: Vec::new(),
-        };
-        let resource = Resource {
-            kind: "deployment".into(),
-            id: None,
-            facts: Vec::new(),
-        };
+        let operator = testing::principal(PrincipalKind::User, &["operator"]);
         let request = Request {
-            principal,
-            action: action.into(),
-            resource,
             context,
+            ..testing::request(operator, action)
         };
         match TemplateName::from_json(SETTINGS).unwrap().check(&request) {
             Decision::Allow => None,

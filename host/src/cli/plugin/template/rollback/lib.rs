@@ -98,30 +98,16 @@ kernex_sdk::export_rollback!(TemplateName);
 
 #[cfg(test)]
 mod tests {
+    use kernex_sdk::testing;
+
     use super::*;
 
     fn verdict(assigned: u32, verified: u32, failed: u32) -> (Action, String) {
-        let none = Counts {
-            assigned,
-            offered: 0,
-            running: 0,
-            installed: 0,
+        let window = testing::window(Counts {
             verified,
             failed,
-            timed_out: 0,
-            rolled_back: 0,
-        };
-        let window = Window {
-            deployment: "dep_1".into(),
-            facts: Vec::new(),
-            now_ms: 60_000,
-            wave: 0,
-            waves: 2,
-            wave_opened_at_ms: 0,
-            in_wave: none,
-            overall: none,
-            failures: Vec::new(),
-        };
+            ..testing::counts(assigned)
+        });
         let outcome = TemplateName::from_json(r#"{"max_failed": 2}"#)
             .unwrap()
             .judge(&window, &[]);

@@ -91,20 +91,14 @@ kernex_sdk::export_targeting!(TemplateName);
 
 #[cfg(test)]
 mod tests {
-    use kernex_sdk::Fact;
-    use kernex_sdk::targeting::testing;
+    use kernex_sdk::{Fact, testing};
 
     use super::*;
 
     fn class(facts: &[Fact]) -> Class {
         let plugin = TemplateName::from_json(r#"{"sites": ["lab", "berlin"]}"#).unwrap();
-        let deployment = Deployment {
-            id: "dep_1".into(),
-            facts: Vec::new(),
-            created_at_ms: 0,
-        };
         let batch = testing::batch(&plugin.layout(), &[(7, facts)]);
-        testing::classes(&plugin, &deployment, &batch)[0]
+        testing::classes(&plugin, &testing::deployment(&[]), &batch)[0]
     }
 
     #[test]

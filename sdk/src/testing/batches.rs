@@ -1,11 +1,22 @@
 //! In native tests: batches from facts, and the classes that a plugin gives.
 
-use super::{Batch, Class, Column, ColumnType, Deployment, Layout, Rows, Targeting};
-use crate::{Fact, Facts, Value};
+use crate::targeting::{Batch, Class, Column, ColumnType, Deployment, Layout, Rows};
+use crate::{Fact, Facts, Targeting, Value};
 
 /// A batch as the host would build it: one device per pair of hash and facts. Facts have the names that columns ask
 /// for, such as `site` or `fact.battery`. As in the host, a column of texts takes every value and one of reals takes
 /// whole numbers, too; only facts, whose names begin with `fact.`, have other types than text.
+///
+/// ```
+/// use kernex_sdk::targeting::{Layout, Rows, integers, texts};
+/// use kernex_sdk::{Fact, testing};
+///
+/// let columns = vec![texts("site"), integers("fact.battery")];
+/// let layout = Layout { columns, waves: vec!["all".to_owned()], exclusions: Vec::new() };
+/// let batch = testing::batch(&layout, &[(7, &[Fact::text("site", "lab"), Fact::integer("fact.battery", 80)])]);
+/// let row = Rows::new(&layout, &batch).next().expect("one device");
+/// assert_eq!((row.text("site"), row.integer("fact.battery")), (Some("lab"), Some(80)));
+/// ```
 #[must_use]
 pub fn batch(layout: &Layout, devices: &[(u64, &[Fact])]) -> Batch {
     let mut dictionary: Vec<String> = Vec::new();
@@ -25,6 +36,48 @@ pub fn batch(layout: &Layout, devices: &[(u64, &[Fact])]) -> Batch {
 }
 
 /// The class of each device of a batch.
+///
+/// ```
+/// use kernex_sdk::targeting::{Class, Deployment, Layout, Row};
+/// use kernex_sdk::{Diagnostic, Plugin, Reason, Selector, Targeting, testing};
+///
+/// // Every other device, so to speak.
+/// struct Even;
+///
+/// impl Targeting for Even {
+///     # type Job = ();
+///     #
+///     # fn layout(&self) -> Layout {
+///     #     let exclusions = vec![Reason::new("odd", "the device's hash is odd")];
+///     #     Layout { columns: Vec::new(), waves: vec!["all".to_owned()], exclusions }
+///     # }
+///     #
+///     # fn candidates(&self, _: &Deployment) -> Result<Selector, Reason> {
+///     #     Ok(Vec::new())
+///     # }
+///     #
+///     # fn begin(&self, _: &Deployment) {}
+///     #
+///     // … and what else a targeting plugin has.
+///     fn classify(&self, _: &mut (), row: &Row<'_>) -> Class {
+///         if row.device_hash() % 2 == 0 { Class::Wave(0) } else { Class::Excluded(0) }
+///     }
+/// }
+/// #
+/// # impl Plugin for Even {
+/// #     const NAME: &'static str = "even";
+/// #     const SUMMARY: &'static str = "Every other device";
+/// #     type Settings = ();
+/// #
+/// #     fn configure(_: ()) -> Result<Self, Vec<Diagnostic>> {
+/// #         Ok(Self)
+/// #     }
+/// # }
+///
+/// let batch = testing::batch(&Even.layout(), &[(7, &[]), (8, &[])]);
+/// let classes = testing::classes(&Even, &testing::deployment(&[]), &batch);
+/// assert_eq!(classes, [Class::Excluded(0), Class::Wave(0)]);
+/// ```
 pub fn classes<T: Targeting>(plugin: &T, deployment: &Deployment, batch: &Batch) -> Vec<Class> {
     let layout = plugin.layout();
     let mut job = plugin.begin(deployment);
@@ -71,8 +124,8 @@ fn boolean_cell(value: Option<&Value>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Row, booleans, integers, reals, texts};
     use super::*;
+    use crate::targeting::{Row, booleans, integers, reals, texts};
 
     /// What a fact looks like in each type of column. The host has a test over the same file.
     const CELLS: &str = include_str!("../../wit/v1/cells.json");
