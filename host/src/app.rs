@@ -32,6 +32,7 @@ pub mod records;
 pub mod replay;
 pub mod reports;
 pub mod shadow;
+mod share;
 mod steps;
 pub mod timelines;
 mod verdict;
@@ -81,6 +82,8 @@ pub struct AppSettings {
     pub keep_decisions_days: u32,
     /// Decisions that are kept, at most.
     pub keep_decisions_max: u32,
+    /// The share of decisions that allowed a read which is kept, in percent.
+    pub read_decisions_percent: u8,
     /// The directory whose disk must have room.
     pub data_dir: PathBuf,
     /// The share of requests that are traced; `None` where nobody looks at traces.
@@ -207,6 +210,7 @@ impl App {
                 decisions.clone(),
                 metrics.clone(),
                 shadows.clone(),
+                settings.read_decisions_percent,
             ),
             fleet,
             bundle_names: BundleNames::load(&store).await?,

@@ -239,11 +239,15 @@ pub struct Decisions {
     /// How many decisions are kept at most: what goes beyond is removed once an hour, the oldest of them.
     #[schemars(range(min = 1_000, max = 1_000_000_000), extend("x-unit" = "decisions"))]
     pub keep_max: u32,
+    /// The share of decisions that allow what changes nothing (reading, listing, downloading) which is kept, in percent:
+    /// they can then be replayed. Denials and what belongs to a change are always kept, heartbeats never are.
+    #[schemars(range(max = 100), extend("x-unit" = "percent"))]
+    pub reads_percent: u8,
 }
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { keep_days: 90, keep_max: 5_000_000 }
+        Self { keep_days: 90, keep_max: 5_000_000, reads_percent: 0 }
     }
 }
 

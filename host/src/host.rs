@@ -187,6 +187,7 @@ async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: M
         poll_s: settings.heartbeat.poll_s,
         keep_decisions_days: settings.decisions.keep_days,
         keep_decisions_max: settings.decisions.keep_max,
+        read_decisions_percent: settings.decisions.reads_percent,
         data_dir: settings.data_dir().to_owned(),
         plugins: PluginSettings {
             trusted: settings.plugins.trusted_keys.clone(),

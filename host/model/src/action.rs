@@ -98,6 +98,15 @@ actions! {
     PolicyQuarantine => "policy:quarantine", "Take out a revision that failed too often.";
 }
 
+impl Action {
+    /// Whether it only looks at something. What a device sends is no looking.
+    #[must_use]
+    pub fn changes_nothing(self) -> bool {
+        let verb = self.as_str().split_once(':').map_or("", |(_, verb)| verb);
+        matches!(verb, "read" | "list" | "download" | "preview")
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -105,3 +114,17 @@ impl fmt::Display for Action {
 }
 
 text_codec!(Action { pattern: PATTERN, max_length: 48, example: "deployment:create" });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_only_looks_changes_nothing() {
+        assert!(Action::DeviceList.changes_nothing() && Action::BundleDownload.changes_nothing());
+        assert!(Action::DeploymentPreview.changes_nothing());
+        for action in [Action::DeviceHeartbeat, Action::PolicyReplay, Action::DeviceUpdate, Action::SessionCreate] {
+            assert!(!action.changes_nothing(), "{action}");
+        }
+    }
+}

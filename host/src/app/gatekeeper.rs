@@ -21,6 +21,7 @@ use super::error::AppError;
 use super::policies::again::Recorded;
 use super::policies::looking_on::Shadows;
 use super::policies::{ActivePolicy, Covering, Policies};
+use super::share::Share;
 use super::verdict::fault_reason;
 use crate::telemetry::Metrics;
 use question::{Answer, Question};
@@ -40,6 +41,8 @@ pub struct Gatekeeper {
     log: DecisionLog,
     metrics: Metrics,
     shadows: Shadows,
+    reads: Arc<Share>,
+    lists: Arc<Share>,
 }
 
 /// Leave to do one thing: proof that the policy was asked, and the start of its audit record.
@@ -60,10 +63,19 @@ pub struct Grant {
 pub type GrantRecord = (AuditRecord, Vec<Decision>);
 
 impl Gatekeeper {
-    /// A gatekeeper over the active policies; denials go to `log`.
+    /// A gatekeeper over the active policies; denials go to `log`, and of what allows a read this share, in percent.
     #[must_use]
-    pub fn new(policies: Policies, context: Context, log: DecisionLog, metrics: Metrics, shadows: Shadows) -> Self {
-        Self { policies, context, log, metrics, shadows }
+    pub fn new(
+        policies: Policies,
+        context: Context,
+        log: DecisionLog,
+        metrics: Metrics,
+        shadows: Shadows,
+        reads_percent: u8,
+    ) -> Self {
+        // Listing asks twice: whether somebody may, and what is shown. One share of both would take one kind only.
+        let share = || Arc::new(Share::of(reads_percent));
+        Self { policies, context, log, metrics, shadows, reads: share(), lists: share() }
     }
 
     /// Asks whether `caller` may do `action` on a resource of `kind`. Every policy that covers the action has to
@@ -122,6 +134,9 @@ impl Gatekeeper {
         }
         if granted.is_empty() {
             return Err(Refusal::Uncovered);
+        }
+        if action.changes_nothing() && self.reads.takes() {
+            granted.iter().for_each(|asked| self.log.offer(asked.decision(caller, &self.context)));
         }
         Ok(self.grant(caller, action, (kind, id), granted, covering))
     }

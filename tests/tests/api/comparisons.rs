@@ -321,3 +321,36 @@ fn verdicts_on_deployments_are_replayed_too() {
         assert_eq!((&comparison["differing"], &comparison["other_fuel"]), (&json!(0), &json!(0)), "{ended}");
     });
 }
+
+/// Reads are not kept by default: where they are, a replay tells who would lose them.
+#[test]
+fn reads_that_are_kept_are_replayed() {
+    run(async {
+        let server = TestServer::start_with(|settings| settings.decisions.reads_percent = 100).await;
+        let admin = server.admin().await;
+        let viewer = server.account(&["viewer"]).await;
+        viewer.client.get("/devices").await.expect(200);
+        let kept = async |question: &str| {
+            let listed = admin.get("/decisions").query("limit", 1_000).await.expect(200);
+            let about = |decision: &&Value| decision["question"] == question && decision["subject"] == viewer.id;
+            listed.items().iter().filter(about).cloned().collect::<Vec<_>>()
+        };
+        for question in ["device:list", "scope device:list"] {
+            let found = eventually("the read is kept", async || {
+                let found = kept(question).await;
+                (!found.is_empty()).then_some(found)
+            })
+            .await;
+            assert_eq!((found.len(), &found[0]["outcome"]), (1, &json!("allow")), "{found:?}");
+        }
+        let replay = replayed(&admin, "rbac", everything(stricter(&server).await)).await;
+        let subjects = replay["replay"]["breakdown"]["subjects"].as_array().expect("subjects");
+        assert!(subjects.iter().any(|subject| subject["name"] == viewer.id), "{replay}");
+        let device = server.device().await;
+        device.heartbeat(json!({})).await.expect(200);
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let heartbeats = admin.get("/decisions").query("limit", 1_000).await.expect(200);
+        let beats = heartbeats.items().iter().filter(|decision| decision["question"] == "device:heartbeat").count();
+        assert_eq!(beats, 0, "{heartbeats}");
+    });
+}

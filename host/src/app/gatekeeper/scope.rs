@@ -85,7 +85,11 @@ impl Gatekeeper {
     /// # Errors
     /// [`AppError::Denied`] where a policy fails or names an impossible selector.
     pub fn scope(&self, grant: &Grant, kind: &'static str) -> Result<Scope, AppError> {
-        self.told(grant, kind).map(|(scope, _)| scope)
+        let (scope, asked) = self.told(grant, kind)?;
+        if !scope.is_nothing() && grant.action.changes_nothing() && self.lists.takes() {
+            asked.iter().for_each(|asked| self.log.offer(asked.decision(&grant.caller, &self.context)));
+        }
+        Ok(scope)
     }
 
     /// The same for a change: the answers narrow it, and are written down together with it.

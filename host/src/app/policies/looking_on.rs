@@ -1,7 +1,7 @@
 //! Owns revisions that look on: they are asked what the active ones are asked, later and elsewhere, and only compared.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernex_model::comparison::{Comparison, Difference, Finding};
 use kernex_model::id::{DifferenceId, RequestId};
@@ -17,6 +17,7 @@ use super::ActivePolicy;
 use super::again::{Recorded, Told, Unrepeatable, facts_of};
 use super::replanning::{MadePlan, RecordedPlan, Replanned};
 use crate::app::Context;
+use crate::app::share::Share;
 
 /// Questions that wait for a revision that looks on, at most; further ones are counted as missed.
 const WAITING: usize = 4_096;
@@ -24,38 +25,28 @@ const WAITING: usize = 4_096;
 const PLANS_WAITING: usize = 8;
 /// Differences of one plan that are kept, at most; further ones are counted.
 const KEPT_OF_A_PLAN: usize = 1_000;
-const WHOLE_PERCENT: u32 = 100;
 
 /// A revision that looks on.
 #[derive(Debug)]
 pub struct LookingOn {
     /// The revision.
     pub policy: ActivePolicy,
-    percent: u8,
-    turn: AtomicU32,
+    share: Share,
     /// What lists show has turns of its own: it is asked right behind the question whether somebody may list them, so
     /// that half of both together would always be the same one.
-    scope_turn: AtomicU32,
+    share_of_lists: Share,
     missed: AtomicU64,
 }
 
 impl LookingOn {
     pub(super) fn new(policy: ActivePolicy, percent: u8) -> Self {
-        Self { policy, percent, turn: AtomicU32::new(0), scope_turn: AtomicU32::new(0), missed: AtomicU64::new(0) }
+        Self { policy, share: Share::of(percent), share_of_lists: Share::of(percent), missed: AtomicU64::new(0) }
     }
 
     /// The share of questions that it is asked, in percent.
     #[must_use]
     pub fn percent(&self) -> u8 {
-        self.percent
-    }
-
-    /// Whether it is this question's turn: evenly, the share of them that is wanted.
-    fn takes(&self, turn: &AtomicU32) -> bool {
-        let percent = u32::from(self.percent);
-        // As a line is drawn in pixels: a step wherever the share of the turns so far passes a whole number.
-        let turn = turn.fetch_add(1, Ordering::Relaxed) % WHOLE_PERCENT;
-        (turn + 1) * percent / WHOLE_PERCENT > turn * percent / WHOLE_PERCENT
+        self.share.percent()
     }
 }
 
@@ -145,14 +136,14 @@ impl Shadows {
 
     /// Shows a candidate what was decided, where it is its turn and there is room.
     pub fn show(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
-        if candidate.takes(&candidate.turn) {
+        if candidate.share.takes() {
             self.hand_over(candidate, shown);
         }
     }
 
     /// Shows a candidate what a list was decided to show.
     pub fn show_scope(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> Shown) {
-        if candidate.takes(&candidate.scope_turn) {
+        if candidate.share_of_lists.takes() {
             self.hand_over(candidate, shown);
         }
     }
@@ -167,7 +158,7 @@ impl Shadows {
 
     /// Shows a candidate a plan that was made.
     pub fn show_plan(&self, candidate: &Arc<LookingOn>, shown: impl FnOnce() -> ShownPlan) {
-        if !candidate.takes(&candidate.turn) {
+        if !candidate.share.takes() {
             return;
         }
         let (Ok(room), Ok(place)) = (self.plans.clone().try_acquire_owned(), self.jobs.try_reserve()) else {
