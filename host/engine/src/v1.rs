@@ -5,14 +5,13 @@
 //! is checked against the contract's limits.
 
 pub(crate) mod authorization;
+mod function;
 pub(crate) mod lifecycle;
 mod output;
 pub(crate) mod rollback;
 pub(crate) mod targeting;
 
 use kernex_model::policy as model;
-use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 
 use crate::sandbox::Sandbox;
 
@@ -37,24 +36,6 @@ mod bindings {
 }
 
 pub(crate) use bindings::EveryGate;
-
-/// Finds a function of an exported interface and checks its type.
-fn checked<P, R>(
-    store: &mut Store<Sandbox>,
-    instance: &Instance,
-    interface: &str,
-    function: &str,
-) -> wasmtime::Result<ComponentExportIndex>
-where
-    P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
-{
-    let missing = || wasmtime::format_err!("it does not export `{function}` of `{interface}`");
-    let found = instance.get_export_index(&mut *store, None, interface).ok_or_else(missing)?;
-    let index = instance.get_export_index(&mut *store, Some(&found), function).ok_or_else(missing)?;
-    instance.get_typed_func::<P, R>(store, &index)?;
-    Ok(index)
-}
 
 impl types::Host for Sandbox {}
 

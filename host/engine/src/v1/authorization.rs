@@ -2,9 +2,10 @@
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, Instance};
+use wasmtime::component::Instance;
 
 use super::bindings::exports::kernex::policy::authorization as wit;
+use super::function::{Function, Signature};
 use super::output::{self, bad};
 use super::types;
 use crate::sandbox::Sandbox;
@@ -12,23 +13,33 @@ use crate::sandbox::Sandbox;
 /// Full name of the interface.
 const INTERFACE: &str = "kernex:policy/authorization@1.0.0";
 
-type CheckParams<'a> = (&'a [wit::Request<'a>],);
-type CheckResults = (Vec<wit::Decision>,);
-type ScopeParams<'a> = (wit::Principal<'a>, &'a str, &'a str);
-type ScopeResults = (wit::Visible,);
+struct Check;
+
+impl Signature for Check {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "check";
+    type Params<'a> = (&'a [wit::Request<'a>],);
+    type Results = (Vec<wit::Decision>,);
+}
+
+struct Scope;
+
+impl Signature for Scope {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "scope";
+    type Params<'a> = (wit::Principal<'a>, &'a str, &'a str);
+    type Results = (wit::Visible,);
+}
 
 /// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
-    check: ComponentExportIndex,
-    scope: ComponentExportIndex,
+    check: Function<Check>,
+    scope: Function<Scope>,
 }
 
 impl Exports {
     pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
-        Ok(Self {
-            check: super::checked::<CheckParams<'_>, CheckResults>(store, instance, INTERFACE, "check")?,
-            scope: super::checked::<ScopeParams<'_>, ScopeResults>(store, instance, INTERFACE, "scope")?,
-        })
+        Ok(Self { check: Function::find(store, instance)?, scope: Function::find(store, instance)? })
     }
 }
 
@@ -57,7 +68,7 @@ pub(crate) fn check(
     let facts: Vec<Facts<'_>> = requests.iter().zip(&lists).map(|(it, lists)| facts(it, lists)).collect();
     let parts = requests.iter().zip(&lists).zip(&facts);
     let records: Vec<wit::Request<'_>> = parts.map(|((request, lists), facts)| record(request, lists, facts)).collect();
-    let function = instance.get_typed_func::<CheckParams<'_>, CheckResults>(&mut *store, &exports.check)?;
+    let function = exports.check.of(store, instance)?;
     let (decisions,) = function.call(store, (&records,))?;
     if decisions.len() != requests.len() {
         return Ok(bad(format!("{} decisions on {} requests", decisions.len(), requests.len())));
@@ -77,7 +88,7 @@ pub(crate) fn scope(
     let lists = super::text_lists(&principal.facts);
     let facts = super::facts(&principal.facts, &lists);
     let principal = self::principal(principal, &roles, &facts);
-    let function = instance.get_typed_func::<ScopeParams<'_>, ScopeResults>(&mut *store, &exports.scope)?;
+    let function = exports.scope.of(store, instance)?;
     let (visible,) = function.call(store, (principal, action, resource_kind))?;
     Ok(match visible {
         wit::Visible::All => Ok(model::Visible::All),

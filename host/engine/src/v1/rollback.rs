@@ -2,32 +2,43 @@
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, Instance};
+use wasmtime::component::Instance;
 
 use super::bindings::exports::kernex::policy::rollback as wit;
+use super::function::{Function, Signature};
 use super::output::{self, bad};
 use crate::sandbox::Sandbox;
 
 /// Full name of the interface.
 const INTERFACE: &str = "kernex:policy/rollback@1.0.0";
 
-type JudgeParams<'a> = (wit::Window<'a>, &'a [u8]);
-type JudgeResults = (wit::Outcome,);
-type PermitParams<'a> = (wit::RollbackRequest<'a>,);
-type PermitResults = (wit::Permission,);
+struct Judge;
+
+impl Signature for Judge {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "judge";
+    type Params<'a> = (wit::Window<'a>, &'a [u8]);
+    type Results = (wit::Outcome,);
+}
+
+struct Permit;
+
+impl Signature for Permit {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "permit";
+    type Params<'a> = (wit::RollbackRequest<'a>,);
+    type Results = (wit::Permission,);
+}
 
 /// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
-    judge: ComponentExportIndex,
-    permit: ComponentExportIndex,
+    judge: Function<Judge>,
+    permit: Function<Permit>,
 }
 
 impl Exports {
     pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
-        Ok(Self {
-            judge: super::checked::<JudgeParams<'_>, JudgeResults>(store, instance, INTERFACE, "judge")?,
-            permit: super::checked::<PermitParams<'_>, PermitResults>(store, instance, INTERFACE, "permit")?,
-        })
+        Ok(Self { judge: Function::find(store, instance)?, permit: Function::find(store, instance)? })
     }
 }
 
@@ -55,7 +66,7 @@ pub(crate) fn judge(
         overall: counts(window.overall),
         failures: &failures,
     };
-    let function = instance.get_typed_func::<JudgeParams<'_>, JudgeResults>(&mut *store, &exports.judge)?;
+    let function = exports.judge.of(store, instance)?;
     let (found,) = function.call(store, (window, state))?;
     Ok(outcome(found))
 }
@@ -74,7 +85,7 @@ pub(crate) fn permit(
         to_bundle: &request.to_bundle,
         facts: &facts,
     };
-    let function = instance.get_typed_func::<PermitParams<'_>, PermitResults>(&mut *store, &exports.permit)?;
+    let function = exports.permit.of(store, instance)?;
     let (permission,) = function.call(store, (request,))?;
     Ok(match permission {
         wit::Permission::Permitted => Ok(model::Permission::Permitted),

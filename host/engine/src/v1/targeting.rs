@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use kernex_model::policy::{self as model, Fault};
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, Instance};
+use wasmtime::component::Instance;
 
 use super::bindings::exports::kernex::policy::targeting as wit;
+use super::function::{Function, Signature};
 use super::output::{self, KEY_BYTES, NAME_BYTES, bad, bounded};
 use super::types;
 use crate::sandbox::Sandbox;
@@ -14,23 +15,33 @@ use crate::sandbox::Sandbox;
 /// Full name of the interface.
 const INTERFACE: &str = "kernex:policy/targeting@1.0.0";
 
-type SurveyParams<'a> = (wit::Deployment<'a>,);
-type SurveyResults = (Result<wit::Plan, wit::Reason>,);
-type ClassifyParams<'a> = (wit::Deployment<'a>, wit::Batch<'a>);
-type ClassifyResults = (Vec<u16>,);
+struct Survey;
+
+impl Signature for Survey {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "survey";
+    type Params<'a> = (wit::Deployment<'a>,);
+    type Results = (Result<wit::Plan, wit::Reason>,);
+}
+
+struct Classify;
+
+impl Signature for Classify {
+    const INTERFACE: &'static str = INTERFACE;
+    const NAME: &'static str = "classify";
+    type Params<'a> = (wit::Deployment<'a>, wit::Batch<'a>);
+    type Results = (Vec<u16>,);
+}
 
 /// Where the functions are in a component, their types checked once.
 pub(crate) struct Exports {
-    survey: ComponentExportIndex,
-    classify: ComponentExportIndex,
+    survey: Function<Survey>,
+    classify: Function<Classify>,
 }
 
 impl Exports {
     pub(crate) fn find(store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
-        Ok(Self {
-            survey: super::checked::<SurveyParams<'_>, SurveyResults>(store, instance, INTERFACE, "survey")?,
-            classify: super::checked::<ClassifyParams<'_>, ClassifyResults>(store, instance, INTERFACE, "classify")?,
-        })
+        Ok(Self { survey: Function::find(store, instance)?, classify: Function::find(store, instance)? })
     }
 }
 
@@ -50,7 +61,7 @@ pub(crate) fn survey(
     let lists = super::text_lists(&deployment.facts);
     let facts = super::facts(&deployment.facts, &lists);
     let deployment = record(deployment, &facts);
-    let function = instance.get_typed_func::<SurveyParams<'_>, SurveyResults>(&mut *store, &exports.survey)?;
+    let function = exports.survey.of(store, instance)?;
     let (answer,) = function.call(store, (deployment,))?;
     Ok(match answer {
         Ok(found) => plan(found).map(Ok),
@@ -72,7 +83,7 @@ pub(crate) fn classify(
     let columns: Vec<wit::Column<'_>> = batch.columns.iter().map(column).collect();
     let deployment = record(deployment, &facts);
     let input = wit::Batch { device_hashes: &batch.device_hashes, dictionary: &dictionary, columns: &columns };
-    let function = instance.get_typed_func::<ClassifyParams<'_>, ClassifyResults>(&mut *store, &exports.classify)?;
+    let function = exports.classify.of(store, instance)?;
     let (classes,) = function.call(store, (deployment, input))?;
     let devices = batch.device_hashes.len();
     if classes.len() != devices {
