@@ -33,8 +33,11 @@ lint: setup
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/lint cargo build --workspace --all-targets --locked
 
 # In the dev profile, whose dependencies are optimised anyway: another profile would build them all again. Our own
-# crates, which are not, are optimised for this. The heartbeat bench drives the real server with wrk.
-OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests,--config profile.dev.package.$(crate).opt-level=3)
+# crates, which are not, are optimised for this, and so is what decisions are compared with: as wasmtime is. The
+# heartbeat bench drives the real server with wrk.
+COMPARED = cedar-policy cedar-policy-core regorus
+OPTIMISED = $(foreach crate,kernex kernex-model kernex-store kernex-tests $(COMPARED),--config profile.dev.package.$(crate).opt-level=3) \
+	$(foreach crate,$(COMPARED),--config profile.dev.package.$(crate).codegen-units=1)
 bench:
 	@.ci/setup wrk venv rotel
 	cargo build --workspace --locked $(OPTIMISED)
