@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kernex_tests::guests::MISBEHAVING;
-use kernex_tests::harness::{Answer, DeviceKey, TestServer, eventually, run};
+use kernex_tests::harness::{Answer, DeviceKey, eventually, run};
 use serde_json::{Value, json};
 
 use super::commander::{Commander, count, open_server, quick_with, server};

@@ -59,9 +59,9 @@ pub struct ShadowJob {
 
 #[derive(Debug)]
 enum About {
-    Question(Shown),
+    Question(Box<Shown>),
     /// With its place among the plans that wait.
-    Plan(ShownPlan, OwnedSemaphorePermit),
+    Plan(Box<ShownPlan>, OwnedSemaphorePermit),
 }
 
 /// A plan that was just made, for those who look on.
@@ -153,7 +153,7 @@ impl Shadows {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        place.send(ShadowJob { candidate: candidate.clone(), about: About::Question(shown()) });
+        place.send(ShadowJob { candidate: candidate.clone(), about: About::Question(Box::new(shown())) });
     }
 
     /// Shows a candidate a plan that was made.
@@ -165,7 +165,7 @@ impl Shadows {
             candidate.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        place.send(ShadowJob { candidate: candidate.clone(), about: About::Plan(shown(), room) });
+        place.send(ShadowJob { candidate: candidate.clone(), about: About::Plan(Box::new(shown()), room) });
     }
 }
 
@@ -194,11 +194,11 @@ pub fn ask(jobs: Vec<ShadowJob>, context: &Context) -> Vec<Seen> {
         let known = &mut seen[place];
         match about {
             About::Question(shown) => {
-                let difference = compare(&candidate.policy, shown, &mut known.comparison, context);
+                let difference = compare(&candidate.policy, *shown, &mut known.comparison, context);
                 known.differences.extend(difference);
             }
             About::Plan(shown, room) => {
-                let differences = compare_plans(&candidate.policy, shown, &mut known.comparison, context);
+                let differences = compare_plans(&candidate.policy, *shown, &mut known.comparison, context);
                 known.differences.extend(differences);
                 drop(room);
             }
