@@ -215,8 +215,11 @@ impl Policy {
 
     fn take_out(&mut self, failed: u64) {
         self.quarantined.push(failed);
-        let surplus = self.quarantined.len().saturating_sub(MAX_QUARANTINED);
-        self.quarantined.drain(..surplus);
+        if self.quarantined.len() > MAX_QUARANTINED {
+            // Whatever could decide again is remembered: the history is shorter.
+            let oldest = self.quarantined.iter().position(|revision| !self.history.contains(revision));
+            self.quarantined.remove(oldest.unwrap_or_default());
+        }
     }
 }
 
@@ -274,6 +277,7 @@ mod tests {
             (100, Some(&200)),
             "the latest are remembered"
         );
+        assert_eq!((policy.quarantined[0], policy.quarantined[1]), (1, 102), "and what decided before");
         assert_eq!(policy.last_good(), None);
     }
 

@@ -40,6 +40,32 @@ pub(super) fn alarms() -> (Alarm, Alarms) {
     mpsc::channel(WAITING)
 }
 
+/// What a policy is asked: the functions of the contract's gates.
+#[derive(Debug, Clone, Copy)]
+enum Function {
+    Check,
+    Scope,
+    Survey,
+    Classify,
+    Judge,
+    Permit,
+}
+
+impl Function {
+    const COUNT: usize = 6;
+
+    fn span(self) -> &'static str {
+        match self {
+            Self::Check => "policy.check",
+            Self::Scope => "policy.scope",
+            Self::Survey => "policy.survey",
+            Self::Classify => "policy.classify",
+            Self::Judge => "policy.judge",
+            Self::Permit => "policy.permit",
+        }
+    }
+}
+
 /// A revision of a policy, ready to be asked.
 #[derive(Debug)]
 pub struct ActivePolicy {
@@ -48,13 +74,14 @@ pub struct ActivePolicy {
     /// Its name, for metrics.
     pub label: Arc<str>,
     pub(super) engine: Policy,
-    faults_in_a_row: AtomicU32,
+    /// Of each function by itself: one that always fails is often asked right behind one that never does.
+    faults_in_a_row: [AtomicU32; Function::COUNT],
     alarm: Alarm,
 }
 
 impl ActivePolicy {
     pub(super) fn new(revision: PolicyRevision, engine: Policy, alarm: Alarm) -> Self {
-        Self { label: revision.name.as_str().into(), revision, engine, faults_in_a_row: AtomicU32::new(0), alarm }
+        Self { label: revision.name.as_str().into(), revision, engine, faults_in_a_row: Default::default(), alarm }
     }
 
     /// Whether it is asked about the action.
@@ -63,15 +90,15 @@ impl ActivePolicy {
         self.revision.actions.iter().any(|pattern| pattern.covers(action))
     }
 
-    /// How often in a row it has failed, by its own fault.
+    /// How often in a row it has failed, by its own fault, at the function where that is most.
     #[must_use]
     pub fn faults_in_a_row(&self) -> u32 {
-        self.faults_in_a_row.load(Ordering::Relaxed)
+        self.faults_in_a_row.iter().map(|faults| faults.load(Ordering::Relaxed)).max().unwrap_or_default()
     }
 
     /// Asks the authorization gate one question.
     pub fn check(&self, request: &AuthorizationRequest) -> Run<AuthorizationDecision> {
-        self.ask("policy.check", || {
+        self.ask(Function::Check, || {
             read(self.engine.check(std::slice::from_ref(request), &[]), |mut answers| {
                 answers.pop().ok_or_else(|| Fault::BadOutput("it gave no answer".to_owned()))
             })
@@ -80,51 +107,53 @@ impl ActivePolicy {
 
     /// Asks the authorization gate what a list shows.
     pub fn scope(&self, request: &ScopeRequest) -> Run<Scoped> {
-        self.ask("policy.scope", || scope(&self.engine, request, &[]))
+        self.ask(Function::Scope, || scope(&self.engine, request, &[]))
     }
 
     /// Asks the targeting gate how to classify.
     pub fn survey(&self, deployment: &TargetingDeployment) -> Run<Surveyed> {
-        self.ask("policy.survey", || survey(&self.engine, deployment, &[]))
+        self.ask(Function::Survey, || survey(&self.engine, deployment, &[]))
     }
 
     /// Asks the targeting gate for classes.
     pub fn classify(&self, deployment: &TargetingDeployment, plan: &TargetingPlan, batch: &Batch) -> Run<Vec<u16>> {
-        self.ask("policy.classify", || self.engine.classify(deployment, plan, batch, &[]))
+        self.ask(Function::Classify, || self.engine.classify(deployment, plan, batch, &[]))
     }
 
     /// Asks the rollback gate how a deployment goes on.
     pub fn judge(&self, window: &Window, state: &[u8]) -> Run<RollbackOutcome> {
-        self.ask("policy.judge", || self.engine.judge(window, state, &[]))
+        self.ask(Function::Judge, || self.engine.judge(window, state, &[]))
     }
 
     /// Asks the rollback gate whether a person may send a device back.
     pub fn permit(&self, request: &RollbackRequest) -> Run<Permission> {
-        self.ask("policy.permit", || self.engine.permit(request, &[]))
+        self.ask(Function::Permit, || self.engine.permit(request, &[]))
     }
 
-    /// Asks, in a span of that name where the request is traced, and counts a failure.
-    fn ask<T>(&self, name: &'static str, ask: impl FnOnce() -> Run<T>) -> Run<T> {
+    /// Asks, in a span of its own where the request is traced, and counts a failure.
+    fn ask<T>(&self, function: Function, ask: impl FnOnce() -> Run<T>) -> Run<T> {
+        let name = function.span();
         let span =
             tracing::debug_span!("policy", otel.name = name, policy = &*self.label, fault = tracing::field::Empty);
         let run = span.in_scope(ask);
         if let Err(fault) = &run.outcome {
             span.record("fault", fault.code());
         }
-        self.noted(run)
+        self.noted(function, run)
     }
 
     /// Counts failures in a row; what the host is to blame for counts neither way.
-    fn noted<T>(&self, run: Run<T>) -> Run<T> {
+    fn noted<T>(&self, function: Function, run: Run<T>) -> Run<T> {
+        let in_a_row = &self.faults_in_a_row[function as usize];
         match &run.outcome {
             Ok(_) => {
                 // Read first: nearly always it is 0 already, and all threads share it.
-                if self.faults_in_a_row.load(Ordering::Relaxed) != 0 {
-                    self.faults_in_a_row.store(0, Ordering::Relaxed);
+                if in_a_row.load(Ordering::Relaxed) != 0 {
+                    in_a_row.store(0, Ordering::Relaxed);
                 }
             }
             Err(fault) if fault.blame() == Blame::Plugin => {
-                let faults = self.faults_in_a_row.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                let faults = in_a_row.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
                 if rings(faults) {
                     // Full: a later failure tells it again.
                     let _ = self.alarm.try_send((self.revision.name.clone(), self.revision.revision));

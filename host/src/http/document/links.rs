@@ -55,6 +55,7 @@ const LINKS: &[Link] = &[
         to: &["get_decision", "explain_decision"],
         parameters: &[("id", "$response.body#/items/0/id")],
     },
+    // What it takes over would be a body. OpenAPI Generator refuses a document in which that is anything but a text.
     Link { from: &["heartbeat"], to: &["report"], parameters: &[] },
     Link {
         from: &["heartbeat"],
@@ -62,17 +63,6 @@ const LINKS: &[Link] = &[
         parameters: &[("id", "$response.body#/commands/0/bundle/id")],
     },
 ];
-
-/// The body of a call that a link leads to, where it takes over anything.
-fn body(to: &str) -> Option<Value> {
-    (to == "report").then(|| {
-        json!({
-            "assignment_id": "$response.body#/commands/0/assignment_id",
-            "attempt": "$response.body#/commands/0/attempt",
-            "state": "installing",
-        })
-    })
-}
 
 /// Adds the links to every good answer of the operations that have some.
 pub(super) fn describe(document: &mut Value) {
@@ -101,9 +91,6 @@ fn object(link: &Link, to: &str) -> Value {
     let parameters: Map<String, Value> = filled.collect();
     if !parameters.is_empty() {
         object["parameters"] = parameters.into();
-    }
-    if let Some(body) = body(to) {
-        object["requestBody"] = body;
     }
     object
 }
@@ -179,19 +166,10 @@ mod tests {
                 wrong.push(format!("{from} leads to {to} without {name}"));
             }
         }
-        let fields = link["requestBody"].as_object().cloned().unwrap_or_default();
         for (name, value) in &parameters {
             let known = ["path", "header"].into_iter().any(|place| has_parameter(target, place, name));
             if !known || !resolves(document, source, answer, value.as_str().expect("an expression")) {
                 wrong.push(format!("{from} leads to {to} with {name} = {value}"));
-            }
-        }
-        let schema = &target["requestBody"]["content"]["application/json"]["schema"];
-        for (name, value) in &fields {
-            let expression = value.as_str().filter(|text| text.starts_with('$'));
-            let good = expression.is_none_or(|expression| resolves(document, source, answer, expression));
-            if !leads(document, schema, &[name.as_str()]) || !good {
-                wrong.push(format!("{from} sends {name} = {value} to {to}"));
             }
         }
         wrong
@@ -231,7 +209,6 @@ mod tests {
             json!({ "operationId": "get_bundle" }),
             json!({ "operationId": "get_everything" }),
             json!({ "operationId": "list_bundles", "parameters": { "name": "$request.path.id" } }),
-            json!({ "operationId": "report", "requestBody": { "mood": "good" } }),
         ] {
             assert!(!found(link.clone()).is_empty(), "{link}");
         }
