@@ -10,8 +10,8 @@ use super::questions;
 
 /// Components that are tried.
 const ROUNDS: u64 = 60;
-/// Bytes of a component that are damaged, at most.
-const MAX_DAMAGED: usize = 6;
+/// Bytes of a component that are damaged, at most: of more, nearly every component is refused.
+const MAX_DAMAGED: usize = 2;
 
 /// Asks everything that a gate is asked; what comes of it does not matter here.
 pub(super) fn ask(policy: &Policy, gate: Gate) {
