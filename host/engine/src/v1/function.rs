@@ -1,5 +1,5 @@
 //! A function of the contract in one component: its type is checked when the component is loaded, and not in every call.
-#![expect(unsafe_code, reason = "comparing the types costs a tenth of a short decision")]
+#![expect(unsafe_code, reason = "comparing the types again is work of every decision, and comes to the same each time")]
 
 use std::marker::PhantomData;
 
