@@ -4,6 +4,7 @@
 mod engine {
     mod boundary;
     mod bundled;
+    mod by_hand;
     mod compiling;
     mod contract;
     mod determinism;
@@ -12,5 +13,6 @@ mod engine {
     mod generated;
     mod loading;
     mod questions;
+    mod renewal;
     mod reuse;
 }

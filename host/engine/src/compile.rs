@@ -27,8 +27,8 @@ pub(crate) struct Surface {
 impl Surface {
     pub(crate) fn of(engine: &Engine, component: &Component) -> Self {
         let kind = component.component_type();
-        let imports = kind.imports(engine.runtime()).map(|(name, _)| name.to_owned()).collect();
-        let exports: Vec<String> = kind.exports(engine.runtime()).map(|(name, _)| name.to_owned()).collect();
+        let imports = kind.imports(&engine.runtime().wasm).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<String> = kind.exports(&engine.runtime().wasm).map(|(name, _)| name.to_owned()).collect();
         let serves = |gate: &Gate| exports.iter().any(|name| interface(name) == Some(gate.as_str()));
         Self { gates: Gate::ALL.into_iter().filter(serves).collect(), imports, exports }
     }
@@ -68,7 +68,7 @@ pub(crate) fn admit(engine: &Engine, bytes: &[u8]) -> Result<(), Fault> {
 
 /// Compiles a component.
 pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Fault> {
-    guarded(|| Component::from_binary(engine.runtime(), bytes).map_err(|error| fault::of_loading(&error)))
+    guarded(|| Component::from_binary(&engine.runtime().wasm, bytes).map_err(|error| fault::of_loading(&error)))
 }
 
 /// Runs code that reads a stranger's bytes: where it panics, the bytes are at fault.

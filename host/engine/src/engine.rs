@@ -1,26 +1,20 @@
-//! The process's one runtime: how it compiles and allocates, and the stores it makes.
+//! What all policies of a process share: the runtimes, the limits, and where native code comes from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, Store};
+use kernex_model::policy::{Fault, Gate};
+use wasmtime::Store;
 
 use crate::cache::Cache;
 use crate::child::Compiler;
-use crate::limits::{
-    Budget, COMPONENT_HANDLES, CORE_INSTANCES, KEEP_RESIDENT_BYTES, KEEP_RESIDENT_TABLE_BYTES, Limits, MEMORIES,
-    STACK_BYTES, TABLE_ELEMENTS, TABLES,
-};
+use crate::limits::{Budget, COMPONENT_HANDLES, Limits};
+use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::shelf::Shelf;
-use crate::{ticker, v1};
+use crate::{fault, ticker};
 
-/// Fuel per WebAssembly page that memory grows by.
-const PAGE_FUEL: u8 = 255;
-/// Core instances that a component has usually: its module and two adapters, with one to spare.
-const USUAL_CORE_INSTANCES: u32 = 4;
-
-/// Runs plugins. Cheap to clone; there is one runtime per process.
+/// Runs plugins. Cheap to clone; there is one per process.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -30,10 +24,23 @@ pub struct Engine {
 }
 
 struct Shared {
-    runtime: wasmtime::Engine,
-    linker: Linker<Sandbox>,
+    /// Where instances are made for one call.
+    pooling: Runtime,
+    /// Where they are put back to what they were.
+    renewing: Runtime,
     limits: Limits,
     shelf: Shelf,
+    /// Instances of the runtime that counts none itself which run now.
+    running: AtomicU32,
+}
+
+/// One of the instances that may run at once.
+pub(crate) struct Turn<'a>(&'a AtomicU32);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Where native code comes from. By default this process compiles, and keeps what it made in memory only.
@@ -73,11 +80,11 @@ impl Engine {
     /// [`EngineError`]: the machine is too small for the limits.
     pub fn new(limits: Limits) -> Result<Self, EngineError> {
         let failed = |error: wasmtime::Error| EngineError::Runtime(format!("{error:#}"));
-        let runtime = wasmtime::Engine::new(&config(limits)).map_err(failed)?;
-        let mut linker = Linker::new(&runtime);
-        v1::EveryGate::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox).map_err(failed)?;
-        ticker::start(runtime.weak())?;
-        let shared = Arc::new(Shared { runtime, linker, limits, shelf: Shelf::default() });
+        let pooling = Runtime::pooling(limits).map_err(failed)?;
+        let renewing = Runtime::renewing().map_err(failed)?;
+        ticker::start([pooling.wasm.weak(), renewing.wasm.weak()])?;
+        let shared = Shared { pooling, renewing, limits, shelf: Shelf::default(), running: AtomicU32::new(0) };
+        let shared = Arc::new(shared);
         Ok(Self { shared, workshop: Arc::default(), memory_bytes: limits.memory_bytes })
     }
 
@@ -106,12 +113,24 @@ impl Engine {
         self.shared.limits
     }
 
-    pub(crate) fn runtime(&self) -> &wasmtime::Engine {
-        &self.shared.runtime
+    /// Where plugins are looked at and configured.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.shared.pooling
     }
 
-    pub(crate) fn linker(&self) -> &Linker<Sandbox> {
-        &self.shared.linker
+    /// Where plugins of a gate decide. Every request is a question of authorization: for those, an instance that is put
+    /// back is worth its while. A batch of devices needs more memory than an instance begins with.
+    pub(crate) fn runtime_of(&self, gate: Gate) -> &Runtime {
+        if renews(gate) { &self.shared.renewing } else { &self.shared.pooling }
+    }
+
+    /// Lets one more instance run that no pool counts.
+    pub(crate) fn turn(&self) -> Result<Turn<'_>, Fault> {
+        let turn = Turn(&self.shared.running);
+        if self.shared.running.fetch_add(1, Ordering::Relaxed) < self.shared.limits.concurrent_instances {
+            return Ok(turn);
+        }
+        Err(fault::crowded())
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {
@@ -123,14 +142,22 @@ impl Engine {
     }
 
     /// A store for one call: nothing of it outlives the call. There are no facts until it is told what there are.
-    pub(crate) fn store(&self, budget: Budget) -> Store<Sandbox> {
+    pub(crate) fn store(&self, runtime: &Runtime, budget: Budget) -> Store<Sandbox> {
         let sandbox = Sandbox::new(self.memory_bytes);
-        let mut store = Store::new(&self.shared.runtime, sandbox);
+        let mut store = Store::new(&runtime.wasm, sandbox);
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(budget.hostcall_bytes);
         store.set_max_component_handles(COMPONENT_HANDLES);
         refill(&mut store, budget);
         store
+    }
+}
+
+/// Whether instances of a gate's plugins are put back to what they were and asked again.
+pub(crate) fn renews(gate: Gate) -> bool {
+    match gate {
+        Gate::Authorization => true,
+        Gate::Targeting | Gate::Rollback => false,
     }
 }
 
@@ -140,55 +167,4 @@ pub(crate) fn refill(store: &mut Store<Sandbox>, budget: Budget) {
     // It fails only where fuel is not configured, and `config` configures it.
     let fuelled = store.set_fuel(budget.fuel);
     debug_assert!(fuelled.is_ok(), "fuel is configured");
-}
-
-fn config(limits: Limits) -> Config {
-    let mut pool = PoolingAllocationConfig::default();
-    let instances = limits.concurrent_instances;
-    pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(USUAL_CORE_INSTANCES))
-        .total_memories(instances)
-        .total_tables(instances.saturating_mul(USUAL_CORE_INSTANCES))
-        // For asynchronous calls, of which there are none; the default reserves 2 GiB for them.
-        .total_stacks(1)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(limits.memory_bytes)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_TABLE_BYTES)
-        .pagemap_scan(Enabled::Auto);
-
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .wasm_component_model(true)
-        // What no plugin needs is not there to be attacked: threads and exceptions are not even compiled in.
-        .wasm_memory64(false)
-        .wasm_gc(false)
-        .concurrency_support(false)
-        .consume_fuel(true)
-        .operator_cost(operator_cost())
-        .epoch_interruption(true)
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .max_wasm_stack(STACK_BYTES)
-        .wasm_backtrace_max_frames(None);
-    config
-}
-
-/// Bulk operations cost by what they move: otherwise one instruction could keep the host busy for
-/// milliseconds.
-fn operator_cost() -> OperatorCost {
-    let mut cost = OperatorCost::new();
-    cost.variable.memory_copy_per_byte = 1;
-    cost.variable.memory_fill_per_byte = 1;
-    cost.variable.memory_init_per_byte = 1;
-    cost.variable.memory_grow_per_page = PAGE_FUEL;
-    cost.variable.table_copy_per_element = 1;
-    cost.variable.table_fill_per_element = 1;
-    cost.variable.table_init_per_element = 1;
-    cost.variable.table_grow_per_element = 1;
-    cost
 }

@@ -22,7 +22,7 @@ pub(crate) fn of_call(error: &wasmtime::Error, sandbox: &Sandbox) -> Fault {
         };
     }
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return Fault::Unavailable("too many plugins run at the same time".to_owned());
+        return crowded();
     }
     // What is left is a result that cannot be read: a pointer outside of memory, a text that is no
     // UTF-8, an unknown case, or more bytes than may cross.
@@ -32,9 +32,14 @@ pub(crate) fn of_call(error: &wasmtime::Error, sandbox: &Sandbox) -> Fault {
 /// The fault behind an error of loading.
 pub(crate) fn of_loading(error: &wasmtime::Error) -> Fault {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return Fault::Unavailable("too many plugins run at the same time".to_owned());
+        return crowded();
     }
     Fault::Incompatible(shortened(error))
+}
+
+/// The fault where there is no room for another instance.
+pub(crate) fn crowded() -> Fault {
+    Fault::Unavailable("too many plugins run at the same time".to_owned())
 }
 
 fn shortened(error: &wasmtime::Error) -> String {

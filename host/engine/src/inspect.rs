@@ -61,9 +61,9 @@ impl Engine {
         if surface.gates.is_empty() {
             return Err(Fault::Incompatible("it serves none of the gates".to_owned()));
         }
-        let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
+        let pre = self.runtime().linker.instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
         let lifecycle = v1::lifecycle::Indices::new(&pre).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::describe());
+        let mut store = self.store(self.runtime(), Budget::describe());
         let described = pre
             .instantiate(&mut store)
             .and_then(|instance| lifecycle.load(&mut store, &instance)?.call_describe(&mut store));

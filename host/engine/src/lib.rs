@@ -1,8 +1,9 @@
 //! The policy engine: loads plugins, checks what they may touch, and runs them within limits.
 //!
 //! This is the only crate that knows WebAssembly. A plugin is compiled once per [`Policy`]: its
-//! settings are given to it, the configured instance is snapshotted, and every decision starts a
-//! fresh instance of that snapshot, unless the policy asks for instances that answer more than once.
+//! settings are given to it, the configured instance is snapshotted, and every decision is made by an
+//! instance of that snapshot to which nothing was done yet: a new one, or one that was put back to what it
+//! was. A policy may ask for instances that are not put back.
 //! Whatever a plugin does wrong comes back as a [`Fault`](kernex_model::policy::Fault), never as an error or a panic.
 
 mod cache;
@@ -12,12 +13,14 @@ mod engine;
 mod facts;
 mod fault;
 mod inspect;
+mod instances;
 mod limits;
 mod native;
 mod policy;
-mod pool;
 mod prepare;
+mod renewal;
 mod run;
+mod runtime;
 mod sandbox;
 mod shelf;
 mod snapshot;

@@ -15,12 +15,13 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 const HOSTCALL_BYTES_PER_DEVICE: usize = 16;
 /// Bytes of memory that may be copied out of an instance for its snapshot: all of it, and globals.
 pub(crate) const SNAPSHOT_HOSTCALL_BYTES: usize = 2 * MEMORY_BYTES;
-/// Component handles of one instance.
-pub(crate) const COMPONENT_HANDLES: usize = 100;
+/// Component handles of one instance: the contract has no resources, and a plugin's own would be a place to keep things.
+pub(crate) const COMPONENT_HANDLES: usize = 0;
 /// WebAssembly's call stack, in bytes. The plugin's own stack is part of its memory.
 pub(crate) const STACK_BYTES: usize = 256 << 10;
-/// How much of an instance's memory stays mapped for the next one, in bytes.
-pub(crate) const KEEP_RESIDENT_BYTES: usize = 256 << 10;
+/// How much of an instance's memory stays mapped for the next one, in bytes: what a batch of devices needs. Only what was
+/// written to is put back, where the kernel can tell.
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 /// How much of an instance's tables stays mapped for the next one, in bytes.
 pub(crate) const KEEP_RESIDENT_TABLE_BYTES: usize = 64 << 10;
 /// Core instances in one component: a module, the adapters around it, and the snapshot's accessor.

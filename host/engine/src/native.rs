@@ -7,8 +7,8 @@ use kernex_model::policy::Fault;
 use wasmtime::component::Component;
 
 use crate::compile::guarded;
-use crate::engine::Engine;
 use crate::fault;
+use crate::runtime::Runtime;
 
 /// Code that this program compiled: here, in a child process, or in an earlier run and kept under a MAC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub(crate) struct Native(Vec<u8>);
 
 impl Native {
     /// Compiles a component.
-    pub(crate) fn compile(engine: &Engine, component: &[u8]) -> Result<Self, Fault> {
-        let made = || engine.runtime().precompile_component(component).map_err(|error| fault::of_loading(&error));
+    pub(crate) fn compile(runtime: &Runtime, component: &[u8]) -> Result<Self, Fault> {
+        let made = || runtime.wasm.precompile_component(component).map_err(|error| fault::of_loading(&error));
         guarded(made).map(Self)
     }
 
@@ -33,19 +33,24 @@ impl Native {
 
     /// The component, ready to be instantiated. What another version of the runtime or another machine compiled is
     /// refused.
-    pub(crate) fn load(&self, engine: &Engine) -> Result<Component, Fault> {
+    pub(crate) fn load(&self, runtime: &Runtime) -> Result<Component, Fault> {
         // SAFETY: `deserialize` must be given what `precompile_component` made. The three places that make a `Native`
         // see to it: `compile` above; `child`, which reads it from a process of this very program over a pipe that
         // nobody else has; and `cache`, which checks a MAC whose key only hosts of this database have. That it fits
         // this runtime (version, settings, processor) is checked by `deserialize` itself.
-        unsafe { Component::deserialize(engine.runtime(), &self.0) }.map_err(|error| fault::of_loading(&error))
+        unsafe { Component::deserialize(&runtime.wasm, &self.0) }.map_err(|error| fault::of_loading(&error))
     }
 }
 
+/// What is done with a component before it is compiled, and what is refused: to be raised where that changes, so that
+/// native code from before is not taken up.
+const PREPARATION: u32 = 2;
+
 /// What native code depends on beside its source: the runtime's version and settings, and this machine's processor.
-pub(crate) fn compatibility(engine: &Engine) -> u64 {
+pub(crate) fn compatibility(runtime: &Runtime) -> u64 {
     let mut hasher = DefaultHasher::new();
-    engine.runtime().precompile_compatibility_hash().hash(&mut hasher);
+    runtime.wasm.precompile_compatibility_hash().hash(&mut hasher);
     std::env::consts::ARCH.hash(&mut hasher);
+    PREPARATION.hash(&mut hasher);
     hasher.finish()
 }

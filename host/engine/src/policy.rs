@@ -1,4 +1,4 @@
-//! A prepared policy: asks its plugin, in a fresh instance for every call, or in one that answers some hundred.
+//! A prepared policy: asks its plugin, in an instance that knows of no other call, or in one that answers some hundred.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,12 @@ use kernex_model::policy::{
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::engine::{Engine, refill};
+use crate::engine::{Engine, refill, renews};
 use crate::facts::FactSource;
 use crate::fault;
+use crate::instances::{Instances, Warm};
 use crate::limits::Budget;
-use crate::pool::{Pool, Warm};
+use crate::renewal::collecting;
 use crate::run::Run;
 use crate::sandbox::Sandbox;
 use crate::shelf::{Compiled, Label};
@@ -34,8 +35,7 @@ pub(crate) struct Prepared {
     pub(crate) engine: Engine,
     pub(crate) label: Label,
     pub(crate) compiled: Arc<Compiled>,
-    /// For a policy whose instances answer more than once.
-    pub(crate) pool: Option<Pool>,
+    pub(crate) instances: Instances,
     /// Fuel of one call, where that is less than its gate allows.
     pub(crate) fuel_at_most: u64,
     /// Deadline of one call in milliseconds, where that is less than its gate allows.
@@ -83,7 +83,7 @@ impl Policy {
     /// in any way answers no more.
     #[must_use]
     pub fn reusing_instances(&self) -> Self {
-        self.with(|policy| policy.pool = Some(Pool::default()))
+        self.with(|policy| policy.instances = Instances::reused())
     }
 
     /// The same policy, each of whose calls gets at most this much fuel: what a test does to see that a plugin
@@ -99,7 +99,7 @@ impl Policy {
     pub fn with_memory_at_most(&self, bytes: usize) -> Self {
         self.with(|policy| {
             policy.engine = policy.engine.with_memory_at_most(bytes);
-            policy.pool = policy.pool.as_ref().map(|_| Pool::default());
+            policy.instances = policy.instances.anew();
         })
     }
 
@@ -200,54 +200,7 @@ impl Policy {
         self.run(Budget::questions(1), facts, |store, instance| rollback::permit(exports, store, instance, request))
     }
 
-    /// Calls an instance that waits, or a new one, and keeps it for the next call if this one went well.
-    fn run_warm<T>(
-        &self,
-        pool: &Pool,
-        budget: Budget,
-        facts: &[Fact],
-        call: impl FnOnce(&mut Store<Sandbox>, &Instance) -> Answer<T>,
-    ) -> Run<T> {
-        let started = Instant::now();
-        let warm = match pool.take() {
-            Some(mut warm) => {
-                warm.store.data_mut().begin(facts, self.source.as_ref());
-                warm.store.set_hostcall_fuel(budget.hostcall_bytes);
-                refill(&mut warm.store, budget);
-                Ok(warm)
-            }
-            None => {
-                let mut store = self.prepared.engine.store(budget);
-                store.data_mut().begin(facts, self.source.as_ref());
-                match self.prepared.compiled.pre.instantiate(&mut store) {
-                    Ok(instance) => {
-                        // Starting is not part of the answer's cost, which is the same whoever started.
-                        refill(&mut store, budget);
-                        Ok(Warm::new(store, instance))
-                    }
-                    Err(error) => Err(fault::of_call(&error, store.data())),
-                }
-            }
-        };
-        let mut warm = match warm {
-            Ok(warm) => warm,
-            Err(fault) => return Run { duration: started.elapsed(), ..Run::refused(fault) },
-        };
-        let answer = call(&mut warm.store, &warm.instance);
-        let outcome = match answer {
-            Ok(outcome) => outcome,
-            Err(error) => Err(fault::of_call(&error, warm.store.data())),
-        };
-        let fuel = budget.fuel - warm.store.get_fuel().unwrap_or(0);
-        let sandbox = warm.store.data_mut();
-        let (facts_read, log) = (std::mem::take(&mut sandbox.facts_read), std::mem::take(&mut sandbox.log));
-        if outcome.is_ok() {
-            pool.put(warm);
-        }
-        Run { outcome, fuel, duration: started.elapsed(), facts_read, log }
-    }
-
-    /// Makes an instance, calls it, throws it away; a policy whose instances are reused keeps it.
+    /// Calls an instance, which is one that waits where there is one, and sees to what becomes of it.
     fn run<T>(
         &self,
         budget: Budget,
@@ -259,21 +212,53 @@ impl Policy {
             deadline_ms: budget.deadline_ms.min(self.prepared.deadline_at_most_ms),
             ..budget
         };
-        if let Some(pool) = &self.prepared.pool {
-            return self.run_warm(pool, budget, facts, call);
-        }
+        let Prepared { engine, instances, .. } = &*self.prepared;
         let started = Instant::now();
-        let mut store = self.prepared.engine.store(budget);
-        store.data_mut().begin(facts, self.source.as_ref());
-        let answer =
-            self.prepared.compiled.pre.instantiate(&mut store).and_then(|instance| call(&mut store, &instance));
-        let outcome = match answer {
-            Ok(outcome) => outcome,
-            Err(error) => Err(fault::of_call(&error, store.data())),
+        let turn = if renews(self.gate()) { engine.turn().map(Some) } else { Ok(None) };
+        let (_turn, mut warm) = match turn.and_then(|turn| Ok((turn, self.instance(budget)?))) {
+            Ok(taken) => taken,
+            Err(fault) => return Run { duration: started.elapsed(), ..Run::refused(fault) },
         };
-        let fuel = budget.fuel - store.get_fuel().unwrap_or(0);
-        let sandbox = store.into_data();
-        Run { outcome, fuel, duration: started.elapsed(), facts_read: sandbox.facts_read, log: sandbox.log }
+        warm.store.data_mut().begin(facts, self.source.as_ref());
+        let outcome = match call(&mut warm.store, &warm.instance) {
+            Ok(outcome) => outcome,
+            Err(error) => Err(fault::of_call(&error, warm.store.data())),
+        };
+        let fuel = budget.fuel - warm.store.get_fuel().unwrap_or(0);
+        let sandbox = warm.store.data_mut();
+        let (facts_read, log) = (std::mem::take(&mut sandbox.facts_read), std::mem::take(&mut sandbox.log));
+        if outcome.is_ok() {
+            // Nothing of this call waits with the instance.
+            sandbox.begin(&[], None);
+            instances.keep(warm);
+        }
+        Run { outcome, fuel, duration: started.elapsed(), facts_read, log }
+    }
+
+    /// An instance that may be called with this budget.
+    fn instance(&self, budget: Budget) -> Result<Warm, Fault> {
+        let Prepared { engine, compiled, instances, .. } = &*self.prepared;
+        let mut warm = match instances.take() {
+            Some(warm) => warm,
+            None => {
+                // Its start has a budget of its own, whatever the question's is.
+                let mut store = engine.store(engine.runtime_of(self.gate()), Budget::describe());
+                let (instance, plots) = collecting(|| compiled.pre.instantiate(&mut store));
+                let instance = match instance {
+                    Ok(instance) => instance,
+                    Err(error) => return Err(fault::of_call(&error, store.data())),
+                };
+                let renewal = match instances {
+                    Instances::Renewed(_) => compiled.beginning.settle(&mut store, &instance, plots)?,
+                    Instances::Fresh | Instances::Reused(_) => None,
+                };
+                Warm::new(store, instance, renewal)
+            }
+        };
+        // Starting is not part of the answer's cost, which is the same whoever started.
+        warm.store.set_hostcall_fuel(budget.hostcall_bytes);
+        refill(&mut warm.store, budget);
+        Ok(warm)
     }
 
     fn wrong_gate<T>(&self) -> Run<T> {

@@ -6,10 +6,12 @@ use kernex_model::policy::{Diagnostic, Fault, Gate};
 use wasmtime_wizer::Wizer;
 
 use crate::compile::{self, Surface};
-use crate::engine::{Engine, Workshop};
+use crate::engine::{Engine, Workshop, renews};
+use crate::instances::Instances;
 use crate::limits::Budget;
 use crate::native::{self, Native};
 use crate::policy::{Exports, Policy, Prepared};
+use crate::renewal::{self, Beginning};
 use crate::shelf::{Compiled, Label};
 use crate::{fault, snapshot, v1};
 
@@ -75,7 +77,7 @@ impl Engine {
             engine: self.clone(),
             label,
             compiled,
-            pool: None,
+            instances: Instances::separate(gate),
             fuel_at_most: u64::MAX,
             deadline_at_most_ms: u64::MAX,
         }))
@@ -84,7 +86,7 @@ impl Engine {
     /// From the cache, or compiled and then cached.
     fn compiled(&self, bytes: &[u8], label: &Label, settings: &str) -> Result<Compiled, PrepareError> {
         let Workshop { cache, compiler } = self.workshop();
-        let name = label.file_name(native::compatibility(self));
+        let name = label.file_name(native::compatibility(self.runtime_of(label.gate)));
         if let Some(found) = cache.as_ref().and_then(|cache| cache.find(&name)) {
             match self.ready(&found, label.gate) {
                 Ok(compiled) => return Ok(compiled),
@@ -105,18 +107,25 @@ impl Engine {
     pub(crate) fn native(&self, bytes: &[u8], gate: Gate, settings: &str) -> Result<Native, PrepareError> {
         compile::admit(self, bytes)?;
         self.admit_settings(settings)?;
-        Ok(Native::compile(self, &self.configured(bytes, gate, settings)?)?)
+        let mut component = self.configured(bytes, gate, settings)?;
+        if renews(gate) {
+            component = renewal::instrumented(&component)?;
+        }
+        Ok(Native::compile(self.runtime_of(gate), &component)?)
     }
 
     /// Links native code and finds the gate's functions in it.
     fn ready(&self, native: &Native, gate: Gate) -> Result<Compiled, Fault> {
-        let pre = self.linker().instantiate_pre(&native.load(self)?).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::describe());
+        let runtime = self.runtime_of(gate);
+        let component = native.load(runtime)?;
+        let pre = runtime.linker.instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
+        let mut store = self.store(runtime, Budget::describe());
         let exports = pre
             .instantiate(&mut store)
             .and_then(|instance| Exports::find(&mut store, &instance, gate))
             .map_err(|error| fault::of_loading(&error))?;
-        Ok(Compiled { pre, exports })
+        let beginning = if renews(gate) { Beginning::of(&component, &runtime.wasm) } else { Beginning::default() };
+        Ok(Compiled { pre, exports, beginning })
     }
 
     fn admit_settings(&self, settings: &str) -> Result<(), PrepareError> {
@@ -145,9 +154,9 @@ impl Engine {
         if !surface.gates.contains(&gate) {
             return Err(PrepareError::WrongGate { wanted: gate, serves: surface.gates });
         }
-        let pre = self.linker().instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
+        let pre = self.runtime().linker.instantiate_pre(&component).map_err(|error| fault::of_loading(&error))?;
         let lifecycle = v1::lifecycle::Indices::new(&pre).map_err(|error| fault::of_loading(&error))?;
-        let mut store = self.store(Budget::configure());
+        let mut store = self.store(self.runtime(), Budget::configure());
         let answered = pre.instantiate(&mut store).and_then(|instance| {
             let guest = lifecycle.load(&mut store, &instance)?;
             Ok((instance, guest.call_configure(&mut store, settings)?))

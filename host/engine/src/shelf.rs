@@ -9,6 +9,7 @@ use wasmtime::component::InstancePre;
 use crate::compile;
 use crate::inspect::Inspection;
 use crate::policy::Exports;
+use crate::renewal::Beginning;
 use crate::sandbox::Sandbox;
 
 /// Prepared policies that are kept, whether anybody uses them or not.
@@ -34,6 +35,7 @@ impl Label {
 pub(crate) struct Compiled {
     pub(crate) pre: InstancePre<Sandbox>,
     pub(crate) exports: Exports,
+    pub(crate) beginning: Beginning,
 }
 
 /// The last ones, newest at the back; and what was found out of bundled plugins, which are few.

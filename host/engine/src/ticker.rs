@@ -1,4 +1,4 @@
-//! The clock of deadlines: one thread per engine raises its epoch every millisecond.
+//! The clock of deadlines: one thread raises the runtimes' epochs every millisecond.
 
 use std::time::Duration;
 
@@ -7,14 +7,16 @@ use wasmtime::EngineWeak;
 /// One epoch.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Starts the thread. It ends by itself after the last clone of the engine is gone.
-pub(crate) fn start(engine: EngineWeak) -> std::io::Result<()> {
+/// Starts the thread, for runtimes that belong together. It ends by itself after the last clone of one of them is gone.
+pub(crate) fn start<const RUNTIMES: usize>(runtimes: [EngineWeak; RUNTIMES]) -> std::io::Result<()> {
     std::thread::Builder::new().name("policy-epochs".to_owned()).spawn(move || {
         loop {
             std::thread::sleep(TICK);
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
+            for runtime in &runtimes {
+                match runtime.upgrade() {
+                    Some(runtime) => runtime.increment_epoch(),
+                    None => return,
+                }
             }
         }
     })?;

@@ -197,6 +197,28 @@ impl Deployment {
         if offering { self.plan.max_in_flight.saturating_sub(self.counts().in_flight()) } else { 0 }
     }
 
+    /// The wave that a device goes with which was chosen for `wave`: a revision that the deployment was pinned to since may
+    /// have more waves.
+    #[must_use]
+    pub fn wave_for(&self, wave: u16) -> u16 {
+        wave.min(u16::try_from(self.waves.len().saturating_sub(1)).unwrap_or(u16::MAX))
+    }
+
+    /// Counts a device that was chosen for `wave`, before its assignment is written.
+    pub fn announce(&mut self, wave: u16) {
+        let wave = usize::from(self.wave_for(wave));
+        if let Some(wave) = self.waves.get_mut(wave) {
+            wave.counts.enter(AssignmentState::Queued);
+        }
+    }
+
+    /// Takes back what was announced of `wave` and will not be written.
+    pub fn forget_announced(&mut self, wave: u16) {
+        if let Some(wave) = self.waves.get_mut(usize::from(wave)) {
+            wave.counts.queued = 0;
+        }
+    }
+
     /// Records that assignments of `wave` went from one state to another.
     pub fn shift(&mut self, wave: u16, from: AssignmentState, to: AssignmentState) {
         if let Some(wave) = self.waves.get_mut(usize::from(wave)) {

@@ -213,6 +213,12 @@ impl App {
                 .store
                 .assignments_in_state(Due { deployment: id, state: AssignmentState::Queued, wave }, STEP)
                 .await?;
+            if waiting.is_empty()
+                && let Some(deployment) = work.deployment_mut(id)
+            {
+                // They were announced, and the deployment ended before they were written.
+                deployment.forget_announced(wave);
+            }
             let (exposed, untouched): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|before| send_back::takes_back_retry(&deployment, before));
             for before in untouched {

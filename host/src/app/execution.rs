@@ -57,6 +57,7 @@ pub(super) struct Work {
     audit: Vec<AuditRecord>,
     publish: Vec<Command>,
     withdraw: Vec<(AssignmentId, u32)>,
+    condition: Option<Deployment>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl Work {
             audit: Vec::new(),
             publish: Vec::new(),
             withdraw: Vec::new(),
+            condition: None,
         }
     }
 
@@ -115,6 +117,16 @@ impl Work {
             && self.assignments.values().all(|(_, written)| *written == Written::No)
     }
 
+    /// When the step happens.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Lets the step happen only where a deployment that it does not change is still as it was read.
+    pub(super) fn on_condition_of(&mut self, deployment: &Deployment) {
+        self.condition = Some(deployment.clone());
+    }
+
     /// A new assignment.
     pub(super) fn assign(&mut self, assignment: Assignment, note: Note) {
         if let Some(deployment) = self.deployment_mut(assignment.deployment_id)
@@ -122,6 +134,11 @@ impl Work {
         {
             wave.counts.enter(assignment.state);
         }
+        self.assign_counted(assignment, note);
+    }
+
+    /// A new assignment that its deployment counts already.
+    pub(super) fn assign_counted(&mut self, assignment: Assignment, note: Note) {
         self.note(&assignment, note);
         self.assignments.insert(assignment.id, (assignment, Written::Created));
     }
@@ -252,7 +269,21 @@ impl Work {
     /// # Errors
     /// [`CommitError::Conflict`] where something moved since it was read: nothing was written, load again.
     pub(super) async fn commit(self, app: &App) -> Result<(), CommitError> {
+        app.store.commit(self.changes(app)).await?;
+        self.withdraw.into_iter().for_each(|(assignment, attempt)| app.fleet.withdraw(assignment, attempt));
+        self.publish.into_iter().for_each(|command| app.fleet.publish(command));
+        for patch in self.patches.values() {
+            app.fleet.note_versions(patch.id, patch.bundle_id.flatten(), patch.config_version.flatten());
+        }
+        Ok(())
+    }
+
+    /// What is written. A step that nothing in memory follows may be committed as these alone.
+    pub(super) fn changes(&self, app: &App) -> Changes {
         let mut changes = Changes::grouped(&self.audit);
+        if let Some(deployment) = &self.condition {
+            changes.expect(deployment);
+        }
         for decision in &self.decisions {
             changes = changes.deciding(decision);
         }
@@ -293,12 +324,6 @@ impl Work {
         for patch in self.patches.values() {
             changes.patch_device(patch);
         }
-        app.store.commit(changes).await?;
-        self.withdraw.into_iter().for_each(|(assignment, attempt)| app.fleet.withdraw(assignment, attempt));
-        self.publish.into_iter().for_each(|command| app.fleet.publish(command));
-        for patch in self.patches.values() {
-            app.fleet.note_versions(patch.id, patch.bundle_id.flatten(), patch.config_version.flatten());
-        }
-        Ok(())
+        changes
     }
 }

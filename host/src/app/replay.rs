@@ -2,6 +2,7 @@
 
 mod plans;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kernex_model::action::Action;
@@ -12,7 +13,7 @@ use kernex_model::name::PolicyName;
 use kernex_model::operation::{Failure, Operation, OperationState, Replay};
 use kernex_model::record::{Decision, DecisionGate};
 use kernex_model::time::Timestamp;
-use kernex_store::Page;
+use kernex_store::{Page, Store};
 use poem_openapi::Object;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -30,6 +31,8 @@ pub const MAX_SHOWN: usize = 100;
 const PAGE: u16 = 100;
 /// Decisions that are read and asked together.
 const CHUNK: usize = 1_000;
+/// Chunks that are read and asked at the same time: enough for the work of two threads, and others go on meanwhile.
+const LANES: usize = 3;
 /// Milliseconds between two writes of how far a replay has come.
 const PROGRESS_MS: i64 = 1_000;
 /// Milliseconds without a word after which nobody works on a replay any more.
@@ -181,42 +184,44 @@ impl App {
         }
     }
 
-    /// Reads and asks at the same time: while one chunk is asked, the next one is read.
+    /// Several chunks are read and asked at the same time, and counted in their order.
     async fn replay_all(&self, candidate: &Arc<ActivePolicy>, operation: &mut Operation) -> Result<(), AppError> {
         let percent = operation.replay.sample_percent;
         let mut tally = Tally::default();
-        let mut asked: Option<JoinHandle<Chunk>> = None;
-        let mut after: Option<String> = None;
+        let mut after = None;
+        let mut asked: VecDeque<JoinHandle<Result<Chunk, AppError>>> = VecDeque::new();
         loop {
-            let (decisions, end) = self.recorded(&operation.replay, after.as_deref(), CHUNK).await?;
-            let (candidate, context) = (candidate.clone(), self.context.clone());
-            let next = tokio::task::spawn_blocking(move || ask(&candidate, decisions, percent, &context));
-            if let Some(before) = asked.replace(next) {
-                take(&mut operation.replay, &mut tally, before).await?;
+            let ids = self.recorded(&operation.replay, after, CHUNK).await?;
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            let taken: Vec<DecisionId> = ids.into_iter().filter(|id| sampled(*id, percent)).collect();
+            if asked.len() == LANES
+                && let Some(first) = asked.pop_front()
+            {
+                take(&mut operation.replay, &mut tally, first).await?;
+                self.tell_progress(operation).await?;
             }
-            if end.is_none() {
-                break;
-            }
-            after = end;
-            self.tell_progress(operation).await?;
+            let (store, context, candidate) = (self.store.clone(), self.context.clone(), candidate.clone());
+            asked.push_back(tokio::spawn(read_and_ask(store, taken, candidate, context)));
         }
-        if let Some(last) = asked {
-            take(&mut operation.replay, &mut tally, last).await?;
+        for chunk in asked {
+            take(&mut operation.replay, &mut tally, chunk).await?;
         }
         operation.replay.breakdown = tally.finish();
         Ok(())
     }
 
-    /// Some of the decisions that are replayed, newest first, and where they end.
+    /// Some of the decisions that are replayed, newest first: those of the policy, or of whoever decided about a
+    /// deployment.
     async fn recorded(
         &self,
         replay: &Replay,
-        after: Option<&str>,
+        after: Option<DecisionId>,
         limit: usize,
-    ) -> Result<(Vec<Decision>, Option<String>), AppError> {
+    ) -> Result<Vec<DecisionId>, AppError> {
         let about = replay.deployment_id.map(|id| id.to_string());
         let period = (replay.from, replay.to);
-        Ok(self.store.decisions_between(&replay.policy, about.as_deref(), period, after, limit).await?)
+        Ok(self.store.decision_ids_between(&replay.policy, about.as_deref(), period, after, limit).await?)
     }
 
     /// Writes how far it has come, now and then.
@@ -310,9 +315,25 @@ impl App {
 }
 
 /// Adds what a chunk came to.
-async fn take(replay: &mut Replay, tally: &mut Tally, chunk: JoinHandle<Chunk>) -> Result<(), AppError> {
-    add(replay, tally, chunk.await.map_err(|error| AppError::Internal(error.to_string()))?);
+async fn take(
+    replay: &mut Replay,
+    tally: &mut Tally,
+    chunk: JoinHandle<Result<Chunk, AppError>>,
+) -> Result<(), AppError> {
+    add(replay, tally, chunk.await.map_err(|error| AppError::Internal(error.to_string()))??);
     Ok(())
+}
+
+async fn read_and_ask(
+    store: Store,
+    ids: Vec<DecisionId>,
+    candidate: Arc<ActivePolicy>,
+    context: Context,
+) -> Result<Chunk, AppError> {
+    let mut decisions = store.decisions_by_id(&ids).await?;
+    decisions.retain(|decision| decision.policy == candidate.revision.name);
+    let asked = tokio::task::spawn_blocking(move || ask(&candidate, decisions, &context));
+    asked.await.map_err(|error| AppError::Internal(error.to_string()))
 }
 
 fn add(replay: &mut Replay, tally: &mut Tally, chunk: Chunk) {
@@ -326,9 +347,9 @@ fn add(replay: &mut Replay, tally: &mut Tally, chunk: Chunk) {
 }
 
 /// Asks what was decided again, away from the async threads.
-fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, percent: u8, context: &Context) -> Chunk {
+fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, context: &Context) -> Chunk {
     let mut chunk = Chunk::default();
-    for decision in decisions.into_iter().filter(|decision| sampled(decision, percent)) {
+    for decision in decisions {
         let Ok(shown) = Shown::of(&decision) else {
             chunk.comparison.unrepeatable += 1;
             continue;
@@ -339,7 +360,7 @@ fn ask(candidate: &ActivePolicy, decisions: Vec<Decision>, percent: u8, context:
 }
 
 /// The same decisions every time, whoever replays them.
-fn sampled(decision: &Decision, percent: u8) -> bool {
+fn sampled(id: DecisionId, percent: u8) -> bool {
     // The last bits of an identifier are random.
-    u64::try_from(decision.id.0.0 & u128::from(u32::MAX)).unwrap_or_default() % WHOLE_PERCENT < u64::from(percent)
+    u64::try_from(id.0.0 & u128::from(u32::MAX)).unwrap_or_default() % WHOLE_PERCENT < u64::from(percent)
 }

@@ -197,7 +197,7 @@ fn print_standing(policy: &Value) {
     let name = one_line(policy["name"].as_str().unwrap_or_default());
     match policy["active"]["revision"].as_u64() {
         Some(revision) => println!("{name} revision {revision} decides"),
-        None => println!("{name} decides no more"),
+        None => println!("{name} decides nothing now"),
     }
 }
 

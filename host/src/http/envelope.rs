@@ -95,7 +95,8 @@ impl<E: Endpoint + 'static> Endpoint for Envelope<E> {
             span.in_scope(|| tracing::error!(request.id = id, path = target.path(), status, "call failed"));
         }
         let headers = response.headers_mut();
-        if self.app.settings.trace_ratio.is_some()
+        if !span.is_none()
+            && self.app.settings.trace_ratio.is_some()
             && let Some(parent) = telemetry::trace_parent(&span)
         {
             headers.insert(TRACE_PARENT, parent);

@@ -12,9 +12,10 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::subscriber::Interest;
 use tracing::{Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::{DynFilterFn, EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{DynFilterFn, EnvFilter, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -78,14 +79,15 @@ impl Telemetry {
             ))
             .build();
         let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("kernex")).with_location(false);
-        let sampled = DynFilterFn::new(in_trace).with_max_level_hint(LevelFilter::DEBUG);
+        let sampled =
+            DynFilterFn::new(in_trace).with_max_level_hint(LevelFilter::DEBUG).with_callsite_filter(may_be_in_trace);
         let records = OpenTelemetryTracingBridge::builder(&logs)
             .with_tracing_span_attributes(TracingSpanAttributes::allowlist(LOGGED))
             .build();
         registry
             .with(spans.with_filter(sampled))
             // What exporting says about itself stays here: sending it would say more.
-            .with(records.with_filter(DynFilterFn::new(is_ours)).with_filter(filter()?))
+            .with(records.with_filter(FilterFn::new(is_ours)).with_filter(filter()?))
             .try_init()?;
         Ok(Self { failures, traces: Some(traces), logs: Some(logs) })
     }
@@ -107,8 +109,14 @@ impl Telemetry {
     }
 }
 
-fn is_ours<S>(metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(OURS)
+}
+
+/// Whether it is to be asked of a place in the code each time it is passed whether it belongs to a trace: of the
+/// database's and the framework's, of which every request passes many, the answer is known.
+fn may_be_in_trace(metadata: &'static Metadata<'static>) -> Interest {
+    if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
 }
 
 /// Whether a span or event belongs to a trace: it begins one, or one is going on.
@@ -116,7 +124,7 @@ fn in_trace<S>(metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool
 where
     S: tracing::Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    metadata.target() == ROOT || (metadata.target().starts_with(OURS) && context.lookup_current().is_some())
+    metadata.target() == ROOT || (is_ours(metadata) && context.lookup_current().is_some())
 }
 
 /// Where the caller's trace stands, and whether it wants to be traced; `None` where it does not say.

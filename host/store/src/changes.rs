@@ -17,6 +17,7 @@ pub const MAX_RECORDS: usize = 5_000;
 /// What happens to the rows of one group. The order of the variants is the order of the statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verb {
+    Expect,
     Create,
     Update,
     Put,
@@ -85,6 +86,16 @@ impl Changes {
         self
     }
 
+    /// Lets everything happen only where a record is still on the revision that was read, and does not change it. Whoever
+    /// changes it at the same time is not seen: both are committed.
+    pub fn expect<T: Revised>(&mut self, record: &T) -> &mut Self {
+        let mut entry = Object::new();
+        entry.insert("id", record.key().record_id(T::TABLE));
+        entry.insert("revision", i64::try_from(record.revision()).unwrap_or(i64::MAX));
+        self.group::<T>(Verb::Expect).rows.push(Value::Object(entry));
+        self
+    }
+
     /// Changes a record on the revision that was read; what is stored has the next one.
     pub fn update<T: Revised>(&mut self, record: &T) -> &mut Self {
         let Some(mut row) = self.encoded(record) else { return self };
@@ -144,7 +155,8 @@ impl Changes {
     /// Whether it writes nothing but audit records and decisions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.groups.keys().all(|(_, table)| *table == AuditRecord::TABLE || *table == Decision::TABLE)
+        let record = |table| table == AuditRecord::TABLE || table == Decision::TABLE;
+        self.groups.keys().all(|(verb, table)| *verb == Verb::Expect || record(*table))
     }
 
     /// What keeps it from being committed at all.

@@ -12,13 +12,16 @@ use crate::error::{Failure, StoreError};
 use crate::key::{Key, LAST, complement, complemented};
 use crate::record::Record;
 use crate::store::Store;
-use crate::walk::{Walk, pair_key};
+use crate::walk::{Walk, pair, pair_key};
 
 /// The table of the log's terms.
 const TERMS: &str = "decision_term";
 /// Walks over keys without reading what stands behind them. From the front: the database scans a range of keys forwards
 /// only, and with `ORDER BY id DESC` it sorts what it has cut off at `LIMIT` before.
 pub(crate) const PLACE: &str = "SELECT VALUE id FROM type::record('decision', $from>..$to) LIMIT 1 START $skip";
+
+/// As that: the last identifier of a period is within it.
+const IDS: &str = "SELECT VALUE id FROM type::record('decision_term', $from>..=$to) LIMIT $limit";
 
 /// Which decisions a list shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,31 +125,47 @@ impl Store {
         .await
     }
 
-    /// Decisions of a policy, or only those of them `about` a subject, newest first, from just before `to` back to `from`:
-    /// at most `limit` of them after the place that the page before ended at. Gives them with their own end, which is
-    /// none after the last.
+    /// What the decisions of a policy, or those `about` a subject, whoever made them, are called: newest first, from just
+    /// before `to` back to `from`, at most `limit` of them `after` another one. It is a walk over as many keys.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn decisions_between(
+    pub async fn decision_ids_between(
         &self,
         name: &PolicyName,
         about: Option<&str>,
         (from, to): (Timestamp, Timestamp),
-        after: Option<&str>,
+        after: Option<DecisionId>,
         limit: usize,
-    ) -> Result<(Vec<Decision>, Option<String>), StoreError> {
+    ) -> Result<Vec<DecisionId>, StoreError> {
+        let term = about.map_or_else(|| policy(name), subject);
         // The first identifier of the moment at which the period ends is just outside of it.
-        let begin = after.map_or_else(|| first_of(to), str::to_owned);
-        let walk = Walk::Term(about.map_or_else(|| policy(name), subject));
-        let rows = self.walk::<Decision>(&walk, &begin, limit).await?;
-        let full = rows.len() == limit;
-        let end = rows.last().map(|(place, _)| place.clone()).filter(|_| full);
-        let mut inside: Vec<Decision> =
-            rows.into_iter().map(|(_, decision)| decision).take_while(|decision| decision.at >= from).collect();
-        let end = end.filter(|_| inside.len() == limit);
-        inside.retain(|decision| decision.policy == *name);
-        Ok((inside, end))
+        let begin = after.map_or_else(|| first_of(to), |after| complement(after.0));
+        let mut variables = Variables::new();
+        variables.insert("from", pair(&term, &begin));
+        variables.insert("to", pair(&term, &first_of(from)));
+        variables.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
+        let keys = self.rows(IDS, variables, 0).await?;
+        let id = |key: &Value| match key {
+            Value::RecordId(id) => {
+                Key::from_value(id.key.clone()).and_then(|key| complemented(key.sort())).map(DecisionId)
+            }
+            _ => None,
+        };
+        keys.iter()
+            .map(|key| {
+                let reason = "its key has another form".to_owned();
+                id(key).ok_or_else(|| StoreError::Unreadable { record: TERMS.to_owned(), reason })
+            })
+            .collect()
+    }
+
+    /// Decisions by their identifiers, in their order; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// Where the database fails or there are more than 5,000.
+    pub async fn decisions_by_id(&self, ids: &[DecisionId]) -> Result<Vec<Decision>, StoreError> {
+        self.get_many(ids).await
     }
 
     /// Appends decisions that led to no change, such as denials. Doing it again changes nothing.

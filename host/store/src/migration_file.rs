@@ -51,6 +51,7 @@ pub(crate) const MIGRATIONS: &[MigrationFile] = migrations![
     14 "0014_create_plan",
     15 "0015_trace_decisions",
     16 "0016_name_decisions",
+    17 "0017_relax_bulk",
 ];
 
 #[cfg(test)]

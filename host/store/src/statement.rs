@@ -29,6 +29,11 @@ pub(crate) fn transaction(changes: Changes) -> (String, Variables) {
 fn statement(text: &mut String, verb: Verb, table: &str, number: usize, group: &Group) {
     // Writing into a `String` cannot fail.
     let _ = match verb {
+        Verb::Expect => writeln!(
+            text,
+            "FOR $r IN $g{number} {{ IF (SELECT VALUE revision FROM $r.id) != [$r.revision] \
+             {{ THROW '{MOVED}' + <string> $r.id }} }};"
+        ),
         Verb::Create => writeln!(text, "INSERT INTO {table} $g{number} RETURN NONE;"),
         Verb::Put if group.append_only => writeln!(text, "INSERT IGNORE INTO {table} $g{number} RETURN NONE;"),
         Verb::Put => {

@@ -1,26 +1,17 @@
 //! Answers that nobody wrote: a guest of our own hand gives back lengths, pointers and cases at random. Each is read or
 //! refused, with the guest to blame, and the engine goes on.
 
-use std::fmt::Write as _;
-
 use kernex_engine::{Policy, PrepareError};
 use kernex_model::policy::{Blame, Counts, Fault, Gate};
 use kernex_tests::guests::{engine, misbehaving};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::abi::{AbiVariant, WasmType};
-use wit_parser::{Resolve, WorldItem};
 
+use super::by_hand::{self, MANIFEST, ZEROS};
 use super::questions;
 
-const CONTRACT: &str = include_str!("../../../sdk/wit/v1/policy.wit");
 /// Questions that each function is asked.
 const ROUNDS: u64 = 1_000;
 /// Descriptions and configurations that are tried: each is compiled.
 const LIVES: u64 = 100;
-
-/// Where the guest's manifest lies in its memory, and where nothing but zeros does: a `configure` that went well.
-const MANIFEST: usize = 8_192;
-const ZEROS: usize = 12_288;
 
 /// Memory of 512 KiB. What it is asked is laid down from 128 KiB on. An answer is a pointer into its first 4 KiB, most
 /// often, which are filled anew from a seed that depends on the question: with small numbers, with pointers into
@@ -83,64 +74,20 @@ const GUEST: &str = r#"
         (else (i32.and (i32.wrap_i64 (call $next)) (i32.const 0xff8)))))
 "#;
 
-/// What `describe` gives as long as it is no part of the game.
-fn manifest() -> Vec<u8> {
-    let texts = ["random", "1.0.0", "Answers anything", "{}"];
-    let mut place = MANIFEST + 8 * texts.len();
-    let mut bytes = Vec::new();
-    for text in texts {
-        for number in [place, text.len()] {
-            bytes.extend(u32::try_from(number).unwrap().to_le_bytes());
-        }
-        place += text.len();
-    }
-    bytes.extend(texts.concat().into_bytes());
-    bytes
-}
-
-fn name(kind: WasmType) -> &'static str {
-    match kind {
-        WasmType::I32 | WasmType::Pointer | WasmType::Length => "i32",
-        WasmType::I64 | WasmType::PointerOrI64 => "i64",
-        WasmType::F32 => "f32",
-        WasmType::F64 => "f64",
-    }
-}
-
 /// A plugin for a gate, all of whose functions answer at random; and so does one function of the lifecycle.
 fn guest(gate: Gate, too: Option<&str>, seed: u64) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("policy.wit", CONTRACT).unwrap();
-    let world = resolve.select_world(&[package], Some(&format!("{}-policy", gate.as_str()))).unwrap();
-    let mut text = format!("(module (global $seed (mut i64) (i64.const {seed})) {GUEST}");
-    for (key, item) in &resolve.worlds[world].exports {
-        let WorldItem::Interface { id, .. } = item else { panic!("the contract exports interfaces") };
-        let interface = resolve.name_world_key(key);
-        for (function, described) in &resolve.interfaces[*id].functions {
-            let fixed = match function.as_str() {
-                "describe" => Some(MANIFEST),
-                "configure" => Some(ZEROS),
-                _ => None,
-            };
-            let answer = match fixed.filter(|_| too != Some(function.as_str())) {
-                Some(place) => format!("(i32.const {place})"),
-                None => "(call $answer)".to_owned(),
-            };
-            let params = resolve.wasm_signature(AbiVariant::GuestExport, described).params;
-            let params: Vec<&str> = params.into_iter().map(name).collect();
-            write!(
-                text,
-                "(func (export \"{interface}#{function}\") (param {}) (result i32) {answer})",
-                params.join(" ")
-            )
-            .unwrap();
+    let fields = format!("(global $seed (mut i64) (i64.const {seed})) {GUEST}");
+    by_hand::plugin(gate, &fields, |function| {
+        let fixed = match function {
+            "describe" => Some(MANIFEST),
+            "configure" => Some(ZEROS),
+            _ => None,
+        };
+        match fixed.filter(|_| too != Some(function)) {
+            Some(place) => format!("(i32.const {place})"),
+            None => "(call $answer)".to_owned(),
         }
-    }
-    let bytes: String = manifest().iter().map(|byte| format!("\\{byte:02x}")).collect();
-    write!(text, "(data (i32.const {MANIFEST}) \"{bytes}\"))").unwrap();
-    let mut module = wat::parse_str(text).unwrap();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    })
 }
 
 /// Asks both functions of a gate; what each one says depends on the round.

@@ -5,6 +5,13 @@ use kernex_model::policy::{
     TargetingDeployment, TargetingPlan, Window,
 };
 
+/// Settings of `rbac`.
+pub(super) const ROLES: &str = r#"{"roles": {
+    "admin": {"grants": ["*"]},
+    "operator": {"grants": ["device:*", "deployment:create"]},
+    "viewer": {"grants": ["device:read", "device:list"]}
+}, "device": {"grants": ["device:heartbeat"]}}"#;
+
 pub(super) fn principal(roles: &[&str]) -> PolicyPrincipal {
     PolicyPrincipal {
         kind: PrincipalKind::User,

@@ -5,12 +5,6 @@ use kernex_tests::guests::{engine, misbehaving};
 
 use super::questions;
 
-const ROLES: &str = r#"{"roles": {
-    "admin": {"grants": ["*"]},
-    "operator": {"grants": ["device:*", "deployment:create"]},
-    "viewer": {"grants": ["device:read", "device:list"]}
-}, "device": {"grants": ["device:heartbeat"]}}"#;
-
 /// More calls than one instance answers, several times over.
 const CALLS: usize = 1_500;
 /// More than it costs to make the memory grow by a page.
@@ -18,7 +12,7 @@ const GROWING_FUEL: u64 = 1_000;
 
 #[test]
 fn a_reused_instance_agrees_with_fresh_ones() {
-    let fresh = engine().prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, ROLES).unwrap();
+    let fresh = engine().prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, questions::ROLES).unwrap();
     let reused = fresh.reusing_instances();
     let roles: [&[&str]; 4] = [&["admin"], &["viewer", "operator"], &["viewer"], &[]];
     let actions = ["device:read", "deployment:create", "user:update", "device:heartbeat"];
@@ -38,7 +32,10 @@ fn a_reused_instance_agrees_with_fresh_ones() {
 
 #[test]
 fn threads_do_not_see_each_others_calls() {
-    let reused = engine().prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, ROLES).unwrap().reusing_instances();
+    let reused = engine()
+        .prepare(kernex_plugins::RBAC.bytes, Gate::Authorization, questions::ROLES)
+        .unwrap()
+        .reusing_instances();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let reused = &reused;

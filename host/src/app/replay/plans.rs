@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kernex_model::comparison::{Comparison, Tally};
+use kernex_model::id::DecisionId;
 use kernex_model::kept::Kept;
 use kernex_model::operation::Operation;
 use kernex_model::record::Decision;
@@ -15,8 +16,6 @@ use crate::app::{App, AppError};
 
 /// Decisions that are read together; the devices of each come by themselves.
 const CHUNK: usize = 100;
-/// Of the decisions that are taken, all.
-const WHOLE: u8 = 100;
 
 impl App {
     pub(super) async fn replay_plans(
@@ -26,18 +25,19 @@ impl App {
     ) -> Result<(), AppError> {
         let percent = operation.replay.sample_percent;
         let mut tally = Tally::default();
-        let mut after: Option<String> = None;
+        let mut after = None;
         loop {
-            let (decisions, end) = self.recorded(&operation.replay, after.as_deref(), CHUNK).await?;
-            for decision in decisions.into_iter().filter(|decision| sampled(decision, percent)) {
+            let ids = self.recorded(&operation.replay, after, CHUNK).await?;
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            let taken: Vec<DecisionId> = ids.into_iter().filter(|id| sampled(*id, percent)).collect();
+            let mut decisions = self.store.decisions_by_id(&taken).await?;
+            decisions.retain(|decision| decision.policy == operation.replay.policy);
+            for decision in decisions {
                 let chunk = self.ask_for_plan(candidate, decision).await?;
                 add(&mut operation.replay, &mut tally, chunk);
                 self.tell_progress(operation).await?;
             }
-            if end.is_none() {
-                break;
-            }
-            after = end;
         }
         operation.replay.breakdown = tally.finish();
         Ok(())
@@ -50,7 +50,7 @@ impl App {
         };
         let (candidate, context) = (candidate.clone(), self.context.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            let Some(recorded) = recorded else { return ask(&candidate, vec![decision], WHOLE, &context) };
+            let Some(recorded) = recorded else { return ask(&candidate, vec![decision], &context) };
             match recorded.and_then(|recorded| candidate.plan_again(&recorded, &context)) {
                 Ok(Replanned { comparison, differences, .. }) => Chunk { comparison, differences },
                 Err(_) => {

@@ -118,22 +118,35 @@ async fn the_oldest_decisions_go_where_there_are_too_many() {
 async fn a_period_is_read_of_one_policy_and_about_one_subject() {
     let store = memory().await;
     let subject = |n: u64| if n.is_multiple_of(2) { "ada" } else { "bea" };
-    let mut all: Vec<_> = (0..10).map(|n| decision(n, subject(n), DecisionOutcome::Allow)).collect();
+    let of = |n: u64| {
+        let second = u64::try_from(at(0).as_millis()).unwrap() + n * 1_000;
+        let id = DecisionId(Ulid::from_parts(second, 7));
+        Decision { id, ..decision(n, subject(n), DecisionOutcome::Allow) }
+    };
+    let mut all: Vec<_> = (0..10).map(of).collect();
     all[4].policy = "other".parse().unwrap();
     store.append_decisions(&all).await.unwrap();
     let name = "rbac".parse().unwrap();
-    for (about, wanted) in [(Some("ada"), vec![8, 6, 2, 0]), (None, vec![9, 8, 7, 6, 5, 3, 2, 1, 0])] {
-        let (mut read, mut after) = (Vec::new(), None::<String>);
+    // Whoever decided about a subject: which policy did stands in the decision alone.
+    for (about, period, wanted) in [
+        (Some("ada"), (at(0), at(60)), vec![8, 6, 4, 2, 0]),
+        (None, (at(0), at(60)), vec![9, 8, 7, 6, 5, 3, 2, 1, 0]),
+        (None, (at(2), at(8)), vec![7, 6, 5, 3, 2]),
+        (None, (at(3), at(3)), vec![]),
+    ] {
+        let (mut read, mut after) = (Vec::new(), None);
         loop {
-            let period = (at(0), at(60));
-            let (found, end) = store.decisions_between(&name, about, period, after.as_deref(), 2).await.unwrap();
-            read.extend(found.into_iter().map(|decision| decision.id));
-            after = end;
+            let found = store.decision_ids_between(&name, about, period, after, 2).await.unwrap();
+            after = found.last().copied();
             if after.is_none() {
                 break;
             }
+            read.extend(found);
         }
-        assert_eq!(read, wanted.into_iter().map(|n: usize| all[n].id).collect::<Vec<_>>(), "{about:?}");
+        let wanted: Vec<DecisionId> = wanted.into_iter().map(|n: usize| all[n].id).collect();
+        assert_eq!(read, wanted, "{about:?} {period:?}");
+        let decisions = store.decisions_by_id(&read).await.unwrap();
+        assert_eq!(decisions.into_iter().map(|decision| decision.id).collect::<Vec<_>>(), wanted);
     }
 }
 
