@@ -25,7 +25,7 @@ async fn answering(
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut asked = Vec::new();
+            let mut asked = Vec::<u8>::new();
             // Every call here has a JSON object as its body.
             while !asked.ends_with(b"}") {
                 assert_ne!(stream.read_buf(&mut asked).await.expect("a request"), 0, "it is cut off");
