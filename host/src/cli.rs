@@ -9,6 +9,7 @@ mod deployment;
 mod device;
 mod doctor;
 mod listing;
+mod lock;
 mod login;
 mod migrate;
 mod operator;
@@ -42,8 +43,6 @@ const EXIT_INTERRUPTED: u8 = 130;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    global: Global,
 }
 
 const EXAMPLES: &str = "\
@@ -62,9 +61,9 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 wrong settings, 4 the address
 5 another process has the data directory, 6 the watched deployment ended and is not completed,
 130 ended by Ctrl-C.";
 
-/// Options of every command that reads settings.
+/// Options of the commands that read the server's settings, and of those below them.
 #[derive(Debug, clap::Args)]
-struct Global {
+pub(crate) struct Global {
     /// TOML file with settings [default: ./kernex.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = "KERNEX_CONFIG")]
     config: Option<PathBuf>,
@@ -78,11 +77,21 @@ enum Command {
     /// Start the server
     Serve(serve::Serve),
     /// Bring the database's schema up or down, while the server is stopped
-    #[command(subcommand, after_help = migrate::EXAMPLES)]
-    Migrate(migrate::Migrate),
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate {
+        #[command(subcommand)]
+        migrate: migrate::Migrate,
+        #[command(flatten)]
+        global: Global,
+    },
     /// Accounts, on this machine and while the server is stopped
-    #[command(subcommand, after_help = user::EXAMPLES)]
-    User(user::User),
+    #[command(after_help = user::EXAMPLES)]
+    User {
+        #[command(subcommand)]
+        user: user::User,
+        #[command(flatten)]
+        global: Global,
+    },
     /// Policies: write, activate and take them back on a server, and the way back in on this machine
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Policy),
@@ -114,7 +123,7 @@ enum Command {
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Command),
     /// Look at what the server needs, and say what to do about what is wrong
-    Doctor,
+    Doctor(Global),
     /// Print a script that completes commands in a shell
     Completions {
         /// Which shell
@@ -187,14 +196,13 @@ impl Global {
 /// # Errors
 /// [`CliError`], whose text is for the person at the terminal.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
-    let global = cli.global;
     match cli.command {
-        Command::Serve(serve) => serve.run(global).await,
-        Command::Migrate(migrate) => migrate.run(&global.settings(None)?).await,
-        Command::User(user) => user.run(&global.settings(None)?).await,
-        Command::Policy(policy) => policy.run(global).await,
+        Command::Serve(serve) => serve.run().await,
+        Command::Migrate { migrate, global } => migrate.run(&global.settings(None)?).await,
+        Command::User { user, global } => user.run(&global.settings(None)?).await,
+        Command::Policy(policy) => policy.run().await,
         Command::Plugin(plugin) => plugin.run().await,
-        Command::Config(config) => config.run(global),
+        Command::Config(config) => config.run(),
         Command::Openapi => settings::openapi().await,
         Command::Register(register) => register.run().await,
         Command::Login(login) => login.run().await,
@@ -203,7 +211,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Decision(decision) => decision.run().await,
         Command::Device(device) => device.run().await,
         Command::Audit(audit) => audit.run().await,
-        Command::Doctor => doctor::run(&global.settings(None)?).await,
+        Command::Doctor(global) => doctor::run(&global.settings(None)?).await,
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             clap_complete::generate(shell, &mut command, "kernex", &mut std::io::stdout());
@@ -255,5 +263,26 @@ mod tests {
             }
         }
         assert!(looked_at > 20, "only {looked_at} examples were found");
+    }
+
+    #[test]
+    fn only_commands_that_read_settings_take_their_options() {
+        let user = "user create --username ada --email ada@example.org";
+        for words in ["serve", "migrate status", user, "policy restore", "config show", "doctor"] {
+            for option in ["--data-dir /srv/kernex", "--config /etc/kernex.toml"] {
+                let line = format!("kernex {words} {option}");
+                let parsed = Cli::try_parse_from(line.split(' '));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+            }
+        }
+        let given = Cli::try_parse_from("kernex migrate up --data-dir /srv/kernex".split(' ')).expect("understood");
+        let Command::Migrate { global, .. } = given.command else { panic!("another command") };
+        assert_eq!(global.data_dir, Some(PathBuf::from("/srv/kernex")));
+        for words in ["device list", "fleet simulate", "login --username ada", "policy list", "config reference"] {
+            for option in ["--data-dir /srv/kernex", "--config /etc/kernex.toml"] {
+                let line = format!("kernex {words} {option}");
+                assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}: it would have no effect");
+            }
+        }
     }
 }

@@ -23,6 +23,7 @@ mod api {
     mod fuzz;
     mod heartbeats;
     mod idempotency;
+    mod kept_login;
     mod login;
     mod memory;
     mod operations;

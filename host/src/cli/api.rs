@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernex_client::Bearer;
 use kernex_client::types::Problem;
 use rand::Rng;
-use reqwest::header::HeaderMap;
+use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,8 +16,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait before a call is tried again.
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
+/// Bytes of an answer that are read: more than the longest page of a list has.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
 /// Bytes of an error's body that are read.
-const MAX_ERROR_BYTES: usize = 4_096;
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Bytes of an error that are shown where it is no problem document.
+const MAX_SHOWN_BYTES: usize = 4_096;
 
 /// Why a call gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,6 +47,9 @@ pub enum ApiError {
     /// The answer is not what it should be.
     #[error("the server's answer is not understood: {0}")]
     Unreadable(String),
+    /// The login is not renewed, because another command renews it and does not come to an end.
+    #[error("another command has been renewing the login for {} seconds; try again", .0.as_secs())]
+    LoginBusy(Duration),
 }
 
 impl ApiError {
@@ -52,10 +59,15 @@ impl ApiError {
         matches!(self, Self::Problem { status: given, .. } if *given == status.as_u16())
     }
 
+    /// Whether the server refused with this code.
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        matches!(self, Self::Problem { code: given, .. } if given == code)
+    }
+
     /// Whether the same call may succeed a little later, and when.
     pub(super) fn passing(&self) -> Option<Option<Duration>> {
         match self {
-            Self::Transport(_) => Some(None),
+            Self::Transport(_) | Self::LoginBusy(_) => Some(None),
             Self::Problem { status: 429 | 502..=504, retry_after, .. } => Some(*retry_after),
             Self::Problem { .. } | Self::Address(_) | Self::Unreadable(_) => None,
         }
@@ -110,8 +122,7 @@ impl Api {
     /// # Errors
     /// Where the address is none.
     pub(crate) fn new(server: &str, attempts: u32) -> Result<Self, ApiError> {
-        let base = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base = base.ok_or_else(|| ApiError::Address(server.to_owned()))?;
+        let base = address(server).ok_or_else(|| ApiError::Address(server.to_owned()))?;
         let http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(concat!("kernex/", env!("CARGO_PKG_VERSION")))
@@ -120,9 +131,20 @@ impl Api {
         Ok(Self { http, base, attempts: attempts.max(1) })
     }
 
+    /// The server's address, without a slash at its end.
+    pub(crate) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Whether `server` is the address of this server, however it is written.
+    pub(crate) fn is_at(&self, server: &str) -> bool {
+        let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
+        address(server).is_some_and(|url| url.origin() == self.base.origin() && path(&url) == path(&self.base))
+    }
+
     /// The generated client of the same server, over the same connections, for a caller.
     pub(crate) fn client(&self, bearer: Bearer) -> kernex_client::Client {
-        kernex_client::Client::new_with_client(self.base.as_str().trim_end_matches('/'), self.http.clone(), bearer)
+        kernex_client::Client::new_with_client(self.address(), self.http.clone(), bearer)
     }
 
     /// A request for a path on the server, such as `/api/v1/devices`.
@@ -147,7 +169,35 @@ impl Api {
     /// # Errors
     /// [`ApiError`].
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> Result<T, ApiError> {
-        self.patiently(|| async { decode(self.send(self.request(Method::GET, path, token)?).await?).await }).await
+        self.get_with(path, token, &[]).await
+    }
+
+    /// GET with these pairs in the query, JSON out.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        query: &[(&str, String)],
+    ) -> Result<T, ApiError> {
+        self.patiently(|| async {
+            decode(self.send(self.request(Method::GET, path, token)?.query(query)).await?).await
+        })
+        .await
+    }
+
+    /// The entity tag of what is at a path, for a change that does not overwrite another one.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn tag(&self, path: &str, token: Option<&str>) -> Result<HeaderValue, ApiError> {
+        self.patiently(|| async {
+            let read = self.send(self.request(Method::GET, path, token)?).await?;
+            read.headers().get(ETAG).cloned().ok_or_else(|| ApiError::Unreadable("it has no ETag".to_owned()))
+        })
+        .await
     }
 
     /// POST, JSON in and out.
@@ -182,7 +232,16 @@ impl Api {
         .await
     }
 
-    /// Sends a request and makes an error of every answer that is none. Not tried again.
+    /// Sends a request within the time of one call, JSON out. Not tried again: nobody knows what became of a change
+    /// whose answer was lost.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(crate) async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+        limited(async { decode(self.send(request).await?).await }).await
+    }
+
+    /// Sends a request and makes an error of every answer that is none. Not tried again, and without a limit on time.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -201,9 +260,7 @@ impl Api {
     {
         let mut attempt = 1;
         loop {
-            let limited = tokio::time::timeout(CALL_TIMEOUT, call());
-            let ended = limited.await.unwrap_or_else(|_| Err(ApiError::Transport("no answer in time".to_owned())));
-            let error = match ended {
+            let error = match limited(call()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -214,6 +271,17 @@ impl Api {
     }
 }
 
+/// The address of a server, where it is one.
+fn address(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// A call, or that it took too long.
+async fn limited<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let ended = tokio::time::timeout(CALL_TIMEOUT, call).await;
+    ended.unwrap_or_else(|_| Err(ApiError::Transport("no answer in time".to_owned())))
+}
+
 /// 0.2 s, doubled with each attempt, with full jitter: a fleet must not come back all at once.
 fn backoff(attempt: u32) -> Duration {
     let most_ms = 200_u64 << attempt.min(7);
@@ -221,18 +289,41 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 /// An empty body is read as `null`, which is what callers expect that ask for `()`.
-async fn decode<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
-    let body = response.bytes().await.map_err(|error| ApiError::Transport(chain(&error)))?;
+///
+/// # Errors
+/// [`ApiError`].
+pub(super) async fn decode<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+    let (body, whole) =
+        beginning(response, MAX_ANSWER_BYTES).await.map_err(|error| ApiError::Transport(chain(&error)))?;
+    if !whole {
+        return Err(ApiError::Unreadable(format!("it is longer than {MAX_ANSWER_BYTES} bytes")));
+    }
     let body: &[u8] = if body.is_empty() { b"null" } else { &body };
     serde_json::from_slice(body).map_err(|error| ApiError::Unreadable(error.to_string()))
+}
+
+/// What a body begins with, up to `limit` bytes, and whether that is all of it.
+async fn beginning(mut response: Response, limit: usize) -> reqwest::Result<(Vec<u8>, bool)> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        match chunk.get(..limit.saturating_sub(bytes.len())) {
+            Some(fits) if fits.len() < chunk.len() => {
+                bytes.extend_from_slice(fits);
+                return Ok((bytes, false));
+            }
+            Some(_) | None => bytes.extend_from_slice(&chunk),
+        }
+    }
+    Ok((bytes, true))
 }
 
 async fn problem(response: Response) -> ApiError {
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let body = response.bytes().await.unwrap_or_default();
+    // What could not be read of it is not worth an error of its own.
+    let (body, _) = beginning(response, MAX_ERROR_BYTES).await.unwrap_or_default();
     let document: ProblemDocument = serde_json::from_slice(&body).unwrap_or_else(|_| ProblemDocument {
-        detail: String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BYTES)]).into_owned(),
+        detail: String::from_utf8_lossy(body.get(..MAX_SHOWN_BYTES).unwrap_or(&body)).into_owned(),
         ..ProblemDocument::default()
     });
     let mut detail = if document.detail.is_empty() { document.title } else { document.detail };
@@ -259,24 +350,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_sent_to_its_own_server_only() {
-        let api = Api::new("http://127.0.0.1:1", 1).expect("an address");
-        assert!(api.request(Method::GET, "/api/v1/devices", Some("secret")).is_ok());
-        assert!(api.request(Method::GET, "http://evil.example/", Some("secret")).is_err());
-        assert!(api.request(Method::GET, "//evil.example/", Some("secret")).is_err());
-        assert!(Api::new("127.0.0.1:8080", 1).is_err());
-    }
-
-    #[test]
-    fn only_what_passes_is_tried_again() {
-        let refused =
-            |status| ApiError::Problem { status, code: String::new(), detail: String::new(), retry_after: None };
-        assert!(refused(503).passing().is_some() && refused(429).passing().is_some());
-        assert!(refused(409).passing().is_none() && refused(401).passing().is_none());
-        assert!((1..20).all(|attempt| backoff(attempt) <= Duration::from_millis(200 << 7)));
-    }
-}
+mod tests;

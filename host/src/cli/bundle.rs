@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
+use super::CliError;
+use super::api::decode;
 use super::listing::{Column, Format, Listing, show_one};
 use super::operator::Server;
-use super::{ApiError, CliError};
 
 const COLUMNS: [Column; 6] = [
     ("id", "/id"),
@@ -122,8 +123,7 @@ impl Upload {
         if let Some(signature) = &self.signature {
             request = request.header("x-bundle-signature", signature);
         }
-        let response = operator.api.send(request).await?;
-        let bundle: Bundle = response.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        let bundle: Bundle = decode(operator.api.send(request).await?).await?;
         print_bundle(&bundle);
         Ok(())
     }

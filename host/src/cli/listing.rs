@@ -2,12 +2,11 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::CliError;
 use super::operator::{Operator, Server};
-use super::{ApiError, CliError};
 
 /// Items asked for in one page.
 const PAGE: u32 = 500;
@@ -75,14 +74,7 @@ impl Listing {
                 query.iter().filter_map(|(key, value)| Some((*key, value.clone()?))).collect();
             pairs.push(("limit", left.to_string()));
             pairs.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            let request = operator.api.request(Method::GET, path, Some(operator.token()))?.query(&pairs);
-            let page: Page = operator
-                .api
-                .send(request)
-                .await?
-                .json()
-                .await
-                .map_err(|error| ApiError::Unreadable(error.to_string()))?;
+            let page: Page = operator.get_with(path, &pairs).await?;
             items.extend(page.items);
             items.truncate(wanted);
             cursor = page.next;

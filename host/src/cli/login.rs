@@ -1,6 +1,6 @@
 //! Owns `register` and `login`: an account at a server, and the login that later commands use.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -11,11 +11,14 @@ use super::operator::{Server, Tokens, keep};
 
 /// Where scripts put a password: arguments are seen by every user of the machine.
 const PASSWORD_VARIABLE: &str = "KERNEX_PASSWORD";
+/// Length of the first line of standard input, in bytes: longer than any password that a server takes.
+const MAX_LINE_BYTES: u64 = 4_096;
 
 /// Make an account on a server and log in to it.
 ///
 /// The first account is made with the set-up token that the server prints when it starts; it is an
-/// administrator's. The password is asked for, or read from KERNEX_PASSWORD or standard input.
+/// administrator's. Arguments are seen by every user of the machine; the variable KERNEX_SETUP_TOKEN is not. The
+/// password is asked for, or read from KERNEX_PASSWORD or standard input.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Register {
     #[command(flatten)]
@@ -27,8 +30,8 @@ pub(crate) struct Register {
     #[arg(long)]
     email: String,
     /// What the server printed when it started
-    #[arg(long, value_name = "TOKEN")]
-    setup_token: Option<String>,
+    #[arg(long, value_name = "TOKEN", env = "KERNEX_SETUP_TOKEN", hide_env_values = true)]
+    setup_token: Option<SecretString>,
 }
 
 /// Log in to a server; the following commands use the login.
@@ -66,23 +69,24 @@ impl Register {
             username: &self.username,
             email: &self.email,
             password: password.expose_secret(),
-            setup_token: self.setup_token.as_deref(),
+            setup_token: self.setup_token.as_ref().map(|token| token.expose_secret()),
         };
-        let _: serde_json::Value = api.post("/api/v1/auth/register", None, &body).await?;
-        keep_login(&api, &self.server.address(), &self.username, &password).await
+        // Sent again without a key, an account that was made would be one that somebody else has.
+        let _: serde_json::Value = api.post_once("/api/v1/auth/register", None, &body).await?;
+        keep_login(&api, &self.username, &password).await
     }
 }
 
 impl Login {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let password = password(false)?;
-        keep_login(&self.server.api()?, &self.server.address(), &self.username, &password).await
+        keep_login(&self.server.api()?, &self.username, &password).await
     }
 }
 
-async fn keep_login(api: &Api, address: &str, username: &str, password: &SecretString) -> Result<(), CliError> {
-    keep(address, tokens(api, username, password).await?)?;
-    println!("Logged in at {address} as {username}.");
+async fn keep_login(api: &Api, username: &str, password: &SecretString) -> Result<(), CliError> {
+    keep(&tokens(api, username, password).await?.at(api)).await?;
+    println!("Logged in at {} as {username}.", api.address());
     Ok(())
 }
 
@@ -98,18 +102,57 @@ pub(crate) fn password(new: bool) -> Result<SecretString, CliError> {
         return Ok(password.into());
     }
     if !std::io::stdin().is_terminal() {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(CliError::failed)?;
-        let password = line.trim_end_matches(['\r', '\n']);
-        return if password.is_empty() {
-            Err(CliError::Failed(format!("no password: set {PASSWORD_VARIABLE} or write it to standard input")))
-        } else {
-            Ok(password.to_owned().into())
-        };
+        return first_line(std::io::stdin().lock());
     }
     let password = rpassword::prompt_password("Password: ").map_err(CliError::failed)?;
     if new && rpassword::prompt_password("Once more: ").map_err(CliError::failed)? != password {
         return Err(CliError::Failed("the two passwords differ".to_owned()));
     }
     Ok(password.into())
+}
+
+fn first_line(input: impl BufRead) -> Result<SecretString, CliError> {
+    let mut line = String::new();
+    // One more than the limit tells a line that is just as long from a longer one.
+    let read = input.take(MAX_LINE_BYTES + 1).read_line(&mut line).map_err(CliError::failed)?;
+    if read as u64 > MAX_LINE_BYTES {
+        return Err(CliError::Failed(format!("a password has at most {MAX_LINE_BYTES} bytes")));
+    }
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(CliError::Failed(format!("no password: set {PASSWORD_VARIABLE} or write it to standard input")));
+    }
+    Ok(password.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_the_password() {
+        let read = |text: &str| first_line(text.as_bytes()).map(|password| password.expose_secret().to_owned());
+        assert_eq!(read("hunter2\nmore\n").expect("a password"), "hunter2");
+        assert_eq!(read("hunter2\r\n").expect("a password"), "hunter2");
+        assert!(read("").is_err() && read("\n").is_err());
+        // An input without an end is not waited for.
+        let endless = std::io::BufReader::new(std::io::repeat(b'a'));
+        let error = first_line(endless).expect_err("it is too long").to_string();
+        assert!(error.contains("at most 4096 bytes"), "{error}");
+    }
+
+    #[test]
+    fn the_setup_token_is_not_shown() {
+        #[derive(Debug, Parser)]
+        struct Line {
+            #[command(flatten)]
+            register: Register,
+        }
+        let words = ["register", "--username", "ada", "--email", "ada@example.org", "--setup-token", "hunter2"];
+        let line = Line::parse_from(words);
+        assert_eq!(line.register.setup_token.as_ref().map(|token| token.expose_secret()), Some("hunter2"));
+        assert!(!format!("{line:?}").contains("hunter2"), "{line:?}");
+    }
 }

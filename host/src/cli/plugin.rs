@@ -7,7 +7,7 @@ mod build;
 mod cases;
 mod check;
 mod component;
-mod file;
+pub(super) mod file;
 mod inspect;
 mod keys;
 mod new;

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use kernex_model::digest::Digest;
 use kernex_model::name::PolicyName;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::listing::{Column, Listing, one_line};
 use super::operator::{Operator, Server};
-use super::{ApiError, CliError, Global};
+use super::plugin::file::read_text;
+use super::{CliError, Global};
 use crate::app::policies::written::Document;
 use crate::app::{Context, Policies};
 use crate::host;
@@ -33,6 +33,9 @@ const REVISION_COLUMNS: [Column; 5] = [
     ("created", "/created_at"),
     ("by", "/created_by"),
 ];
+
+/// Size of a document, in bytes: more than any server takes.
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// For `kernex policy --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -72,7 +75,7 @@ pub(crate) enum Policy {
     /// Ask a revision what the policy decided in the last days, or about one deployment, and show what would differ
     Replay(trying::Replay),
     /// Make the bundled authorization policy the active one again, on this machine while the server is stopped
-    Restore,
+    Restore(Global),
 }
 
 /// List a policy's revisions.
@@ -120,7 +123,7 @@ pub(crate) struct Rollback {
 }
 
 impl Policy {
-    pub(super) async fn run(self, global: Global) -> Result<(), CliError> {
+    pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
             Self::List(listing) => listing.print("/api/v1/policies", &[], &COLUMNS).await,
             Self::Revisions(Revisions { name, listing }) => {
@@ -139,16 +142,16 @@ impl Policy {
             Self::Seen(seen) => seen.run().await,
             Self::Differences(differences) => differences.run().await,
             Self::Replay(replay) => replay.run().await,
-            Self::Restore => restore(global).await,
+            Self::Restore(global) => restore(global).await,
         }
     }
 }
 
 impl Put {
     async fn run(self) -> Result<(), CliError> {
-        let failed = |why: String| CliError::Failed(format!("{}: {why}", self.file.display()));
-        let text = std::fs::read_to_string(&self.file).map_err(|error| failed(error.to_string()))?;
-        let document: Document = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+        let failed = |why: toml::de::Error| CliError::Failed(format!("{}: {why}", self.file.display()));
+        let text = read_text(&self.file, MAX_DOCUMENT_BYTES).map_err(CliError::failed)?;
+        let document: Document = text.parse().map_err(failed)?;
         let operator = self.server.operator().await?;
         let plugin = match self.plugin {
             Some(digest) => digest.to_string(),
@@ -159,9 +162,7 @@ impl Put {
             "instances": document.instances, "actions": document.actions, "secret_facts": document.secret_facts,
         });
         let path = format!("/api/v1/policies/{}", document.name);
-        let request = operator.api.request(Method::PUT, &path, Some(operator.token()))?.json(&body);
-        let answer = operator.api.send(request).await?;
-        let written: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        let written: Value = operator.put(&path, &body).await?;
         let revision = written["revision"].as_u64().unwrap_or_default();
         println!("{} revision {revision}  plugin {} {plugin}", document.name, document.plugin);
         if self.activate {

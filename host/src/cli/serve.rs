@@ -12,11 +12,13 @@ pub(crate) struct Serve {
     /// Address and port; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    global: Global,
 }
 
 impl Serve {
-    pub(super) async fn run(self, global: Global) -> Result<(), CliError> {
-        let settings = global.settings(self.listen)?;
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let settings = self.global.settings(self.listen)?;
         let telemetry = Telemetry::start(&settings.log, &settings.telemetry).map_err(StartError::from)?;
         // From here on a signal ends the process in order, also while it is still starting.
         let signal = stop_signal()?;

@@ -19,15 +19,15 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the settings in force as TOML, without secrets
-    Show,
+    Show(Global),
     /// Print every setting there is, as the book's chapter on them, in Markdown
     Reference,
 }
 
 impl Command {
-    pub(super) fn run(self, global: Global) -> Result<(), CliError> {
+    pub(super) fn run(self) -> Result<(), CliError> {
         match self {
-            Self::Show => print!("{}", global.settings(None)?.to_toml().map_err(CliError::failed)?),
+            Self::Show(global) => print!("{}", global.settings(None)?.to_toml().map_err(CliError::failed)?),
             // Reads no settings: who looks one up may have wrong ones.
             Self::Reference => print!("{}", config::chapter()),
         }

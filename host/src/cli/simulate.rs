@@ -21,7 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use super::CliError;
 use super::api::Api;
-use super::operator::{Operator, Server};
+use super::operator::Server;
+use admission::Admitter;
 use roster::Roster;
 use tally::Tally;
 
@@ -43,7 +44,8 @@ Examples:
 ///
 /// With a login (or --username, or --token) the keys are admitted beforehand and given the labels
 /// channel, site and ring; otherwise the server must admit devices by itself (admission = "automatic"),
-/// or somebody must. A second run with the same state directory is the same fleet.
+/// or somebody must. A login that is no longer good ends the command, unless --no-admit says that it does not matter.
+/// A second run with the same state directory is the same fleet; two at a time are refused.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Simulate {
@@ -70,7 +72,7 @@ pub(crate) struct Simulate {
     /// Seconds that an installation takes
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
     install: f64,
-    /// Where the devices' keys are kept
+    /// Where the devices' keys are kept; made for its owner only, where it does not exist
     #[arg(long, value_name = "DIR", default_value = "./data/simulated-fleet")]
     state_dir: PathBuf,
     /// The name that the server goes by (its setting server.name)
@@ -95,7 +97,7 @@ struct World {
     api: Api,
     options: Simulate,
     /// Admits the devices.
-    operator: Option<Operator>,
+    admitter: Option<Admitter>,
     roster: Roster,
     tally: Tally,
     /// Bounds the calls that are under way.
@@ -120,8 +122,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Simulate {
     pub(super) async fn run(self) -> Result<(), CliError> {
-        let api = Api::new(&self.server.address(), ATTEMPTS)?;
-        let operator = if self.no_admit { None } else { admission::operator(&self).await? };
+        let api = Api::new(&self.server.address()?, ATTEMPTS)?;
+        let admitter = if self.no_admit { None } else { admission::admitter(&self, &api).await? };
         let roster = Roster::open(&self.state_dir, self.devices).map_err(|error| {
             CliError::Failed(format!("cannot use the state directory {}: {error}", self.state_dir.display()))
         })?;
@@ -131,7 +133,7 @@ impl Simulate {
             permits: Semaphore::new(usize::from(self.concurrency)),
             stop: CancellationToken::new(),
             roster,
-            operator,
+            admitter,
             options: self,
         });
         let saver = tokio::spawn(save_often(world.clone()));

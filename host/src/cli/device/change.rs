@@ -2,13 +2,13 @@
 
 use kernex_model::id::{BundleId, DeviceId};
 use reqwest::Method;
-use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::header::IF_MATCH;
 use serde_json::{Map, Value, json};
 
 use super::COLUMNS;
+use crate::cli::CliError;
 use crate::cli::listing::{Column, Format, show_one};
 use crate::cli::operator::Server;
-use crate::cli::{ApiError, CliError};
 
 const ASSIGNMENT: [Column; 4] =
     [("deployment", "/deployment_id"), ("device", "/device_id"), ("bundle", "/bundle_id"), ("state", "/state")];
@@ -58,13 +58,10 @@ impl Label {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let operator = self.server.operator().await?;
         let path = format!("/api/v1/devices/{}", self.device);
-        let read = operator.api.send(operator.api.request(Method::GET, &path, Some(operator.token()))?).await?;
-        let tag = read.headers().get(ETAG).cloned();
-        let tag = tag.ok_or_else(|| ApiError::Unreadable("the device has no ETag".to_owned()))?;
+        let tag = operator.api.tag(&path, Some(operator.token())).await?;
         let labels: Map<String, Value> = self.labels.into_iter().map(|(key, value)| (key, json!(value))).collect();
         let request = operator.api.request(Method::PATCH, &path, Some(operator.token()))?.header(IF_MATCH, tag);
-        let answer = operator.api.send(request.json(&json!({ "labels": labels }))).await?;
-        let device: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        let device: Value = operator.api.answer(request.json(&json!({ "labels": labels }))).await?;
         show_one(&device, &COLUMNS, self.output)
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use kernex_model::id::DeviceId;
-use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::cli::CliError;
 use crate::cli::listing::{Column, Format, Listing, show_one};
 use crate::cli::operator::Server;
-use crate::cli::{ApiError, CliError};
+use crate::cli::plugin::file::read;
 
 const COLUMNS: [Column; 5] = [
     ("version", "/version"),
@@ -18,6 +18,9 @@ const COLUMNS: [Column; 5] = [
     ("assignment", "/assignment_id"),
     ("document", "/document"),
 ];
+
+/// Size of a document, in bytes: more than any server takes.
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// A device's config.
 #[derive(Debug, Subcommand)]
@@ -74,13 +77,11 @@ impl Config {
 
 impl Put {
     async fn run(self) -> Result<(), CliError> {
-        let failed = |why: String| CliError::Failed(format!("{}: {why}", self.file.display()));
-        let text = std::fs::read_to_string(&self.file).map_err(|error| failed(error.to_string()))?;
-        let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        let failed = |why: serde_json::Error| CliError::Failed(format!("{}: {why}", self.file.display()));
+        let text = read(&self.file, MAX_DOCUMENT_BYTES).map_err(CliError::failed)?;
+        let document: Value = serde_json::from_slice(&text).map_err(failed)?;
         let operator = self.server.operator().await?;
-        let request = operator.api.request(Method::PUT, &path(self.device), Some(operator.token()))?;
-        let answer = operator.api.send(request.json(&json!({ "document": document }))).await?;
-        let config: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        let config: Value = operator.put(&path(self.device), &json!({ "document": document })).await?;
         show_one(&config, &COLUMNS, self.output)
     }
 }

@@ -1,4 +1,4 @@
-//! Owns reading the files that authors name: never more than a limit, and with the path in every error.
+//! Owns reading the files that people name: never more than a limit, and with the path in every error.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     /// It is not there, or not to be read by us.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -23,13 +23,26 @@ pub(super) enum FileError {
         /// What is read at most, in bytes.
         limit: u64,
     },
+    /// It is no text.
+    #[error("{} is no UTF-8", path.display())]
+    NoText {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl FileError {
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
 /// [`FileError`].
-pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
@@ -37,6 +50,14 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if length > limit { Err(FileError::TooLong { path: path.to_owned(), limit }) } else { Ok(bytes) }
+}
+
+/// Reads a text of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`].
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
+    String::from_utf8(read(path, limit)?).map_err(|_| FileError::NoText { path: path.to_owned() })
 }
 
 #[cfg(test)]
@@ -50,7 +71,11 @@ mod tests {
         std::fs::write(&path, b"12345").expect("written");
         assert_eq!(read(&path, 5).expect("just as long"), b"12345");
         assert!(matches!(read(&path, 4), Err(FileError::TooLong { limit: 4, .. })));
-        let gone = read(&directory.path().join("gone"), 5).expect_err("not there").to_string();
-        assert!(gone.contains("gone"), "{gone}");
+        let gone = read(&directory.path().join("gone"), 5).expect_err("not there");
+        assert!(gone.is_missing() && gone.to_string().contains("gone"), "{gone}");
+        assert_eq!(read_text(&path, 5).expect("a text"), "12345");
+        std::fs::write(&path, [0xff]).expect("written");
+        let binary = read_text(&path, 5).expect_err("no text");
+        assert!(!binary.is_missing() && binary.to_string().contains("no UTF-8"), "{binary}");
     }
 }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::file::read;
+use super::file::{read, read_text};
 use super::keys::{MAX_COMPONENT_BYTES, private_key, signature_path};
+use crate::cli::CliError;
 use crate::cli::listing::{Column, one_line};
 use crate::cli::operator::Server;
-use crate::cli::{ApiError, CliError};
 use kernex_model::signature::Signature;
 
+/// Size of a file with a signature, in bytes: it is one short line.
+const MAX_SIGNATURE_BYTES: u64 = 4_096;
 pub(super) const COLUMNS: [Column; 6] = [
     ("name", "/name"),
     ("version", "/version"),
@@ -54,8 +56,7 @@ impl Push {
         if let Some(signature) = signature {
             request = request.header("x-plugin-signature", signature.trim());
         }
-        let answer = operator.api.send(request).await?;
-        let plugin: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
+        let plugin: Value = operator.api.answer(request).await?;
         let text = |name: &str| one_line(plugin[name].as_str().unwrap_or("-"));
         println!("{} {}  {}", text("name"), text("version"), text("digest"));
         println!("imports    {}", list(&plugin["imports"]));
@@ -67,11 +68,10 @@ impl Push {
         if let Some(key) = &self.key {
             return Ok(Some(Signature::sign(&private_key(key)?, component).to_string()));
         }
-        let path = signature_path(&self.file);
-        match std::fs::read_to_string(&path) {
+        match read_text(&signature_path(&self.file), MAX_SIGNATURE_BYTES) {
             Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(CliError::Failed(format!("cannot read {}: {error}", path.display()))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(CliError::failed(error)),
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::cli::ApiError;
 const ASSERTION_LIFE_S: i64 = 120;
 /// A token is renewed this long before it expires.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// How long a download may stand still.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a device's calls are made with, and when it needs another one.
 pub(crate) struct Session {
@@ -107,11 +109,13 @@ impl Session {
     /// Downloads a bundle and forgets its bytes; gives their number and digest.
     pub(crate) async fn download(&self, world: &World, bundle: &CommandBundle) -> Result<(u64, Digest), ApiError> {
         let _permit = world.permit().await;
-        let mut content =
-            self.client.download_bundle_as_device(&bundle.id, None, None, None, None).await?.into_inner_stream();
+        let asked = self.client.download_bundle_as_device(&bundle.id, None, None, None, None);
+        let mut content = moving(IDLE_TIMEOUT, asked).await??.into_inner_stream();
         let mut hasher = Sha256::new();
         let mut size = 0_u64;
-        while let Some(chunk) = content.try_next().await.map_err(|error| ApiError::Transport(error.to_string()))? {
+        while let Some(chunk) =
+            moving(IDLE_TIMEOUT, content.try_next()).await?.map_err(|error| ApiError::Transport(error.to_string()))?
+        {
             hasher.update(&chunk);
             size += chunk.len() as u64;
         }
@@ -119,11 +123,26 @@ impl Session {
     }
 }
 
+/// The next step of a download. All of it may take as long as it takes, but a server that says nothing more must not
+/// keep one of the calls that may be under way at the same time.
+async fn moving<T>(patience: Duration, step: impl Future<Output = T>) -> Result<T, ApiError> {
+    let waited = tokio::time::timeout(patience, step).await;
+    waited.map_err(|_| ApiError::Transport(format!("the download stood still for {} seconds", patience.as_secs())))
+}
+
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::Verifier;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_download_that_stands_still_is_given_up() {
+        let patience = Duration::from_millis(1);
+        let error = moving(patience, std::future::pending::<()>()).await.expect_err("it never moves");
+        assert!(error.to_string().contains("stood still") && error.passing().is_some(), "{error}");
+        assert_eq!(moving(IDLE_TIMEOUT, std::future::ready(7)).await.expect("it moves"), 7);
+    }
 
     #[test]
     fn an_assertion_is_signed_with_the_device_key() {

@@ -1,7 +1,8 @@
 //! Owns what a simulated fleet remembers between two runs: each device's key, identifier and software.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -11,10 +12,13 @@ use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::credentials::write_private;
+use crate::cli::lock::FileLock;
 
 /// Who may enter the directory with the keys: its owner.
 const PRIVATE_DIRECTORY_MODE: u32 = 0o700;
 const FILE: &str = "devices.json";
+/// The file that is locked as long as a fleet runs.
+const LOCK: &str = "devices.lock";
 
 /// One device's memory.
 #[derive(Clone, Serialize, Deserialize)]
@@ -73,17 +77,23 @@ impl Memory {
     }
 }
 
-/// All devices' memories, and the file that they are kept in.
+/// All devices' memories, and the file that they are kept in. As long as it lives nobody else writes that.
 pub(crate) struct Roster {
     file: PathBuf,
     devices: Vec<Mutex<Memory>>,
+    _lock: FileLock,
 }
 
 impl Roster {
     /// The roster in `directory`, with `devices` devices at least; new ones get new keys.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written, or another fleet uses it.
     pub(crate) fn open(directory: &Path, devices: u32) -> io::Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(PRIVATE_DIRECTORY_MODE))?;
+        // One that is there already keeps its mode: it may be anybody's, and the file with the keys has its own.
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY_MODE).create(directory)?;
+        let in_use = || io::Error::new(io::ErrorKind::ResourceBusy, "another `kernex fleet simulate` uses it");
+        let lock = FileLock::try_take(&directory.join(LOCK))?.ok_or_else(in_use)?;
         let file = directory.join(FILE);
         let mut known: Vec<Memory> = match std::fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -91,7 +101,7 @@ impl Roster {
             Err(error) => return Err(error),
         };
         known.resize_with(known.len().max(devices as usize), Memory::fresh);
-        let roster = Self { file, devices: known.into_iter().map(Mutex::new).collect() };
+        let roster = Self { file, devices: known.into_iter().map(Mutex::new).collect(), _lock: lock };
         // Before a key is used it is kept: a device whose key is lost cannot come back.
         roster.save()?;
         Ok(roster)
@@ -116,7 +126,13 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
 
     #[test]
     fn a_second_run_is_the_same_fleet() {
@@ -126,12 +142,34 @@ mod tests {
         first.remember(1, |memory| memory.become_device(id));
         first.save().expect("saved");
         let key = first.recall(1).key().expect("a key");
+        drop(first);
 
         let second = Roster::open(directory.path(), 3).expect("opened");
         assert_eq!(second.recall(1).id.as_deref(), Some(id));
         assert_eq!(second.recall(1).key().expect("a key").to_bytes(), key.to_bytes());
         assert_ne!(second.recall(2).key().expect("a key").to_bytes(), key.to_bytes());
-        let mode = std::fs::metadata(directory.path().join(FILE)).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(mode(&directory.path().join(FILE)), 0o600);
+    }
+
+    #[test]
+    fn one_fleet_at_a_time_uses_a_directory() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let first = Roster::open(directory.path(), 1).expect("opened");
+        let error = Roster::open(directory.path(), 1).err().expect("it is in use").to_string();
+        assert!(error.contains("another `kernex fleet simulate` uses it"), "{error}");
+        first.save().expect("it still is the first one's");
+    }
+
+    #[test]
+    fn only_new_directories_are_made_private() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), open).expect("ours");
+        let below = directory.path().join("data/fleet");
+        for place in [directory.path(), below.as_path()] {
+            Roster::open(place, 1).expect("opened");
+        }
+        assert_eq!(mode(directory.path()), 0o755, "whoever else uses it still may");
+        assert_eq!((mode(&directory.path().join("data")), mode(&below)), (0o700, 0o700));
     }
 }
