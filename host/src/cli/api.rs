@@ -10,6 +10,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::listing::one_line;
+
 /// How long one call may take, in seconds: longer than a server lets any. Transfers of bundles have no such limit.
 const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a connection may take to come up.
@@ -28,8 +30,8 @@ pub enum ApiError {
     /// The server was not reached, or went away.
     #[error("cannot reach the server: {0}")]
     Transport(String),
-    /// The server refused.
-    #[error("{detail} ({status} {code})")]
+    /// The server refused. What it says may be a plugin's sentence, or a device's.
+    #[error("{} ({status} {})", one_line(.detail), one_line(.code))]
     Problem {
         /// The HTTP status.
         status: u16,
@@ -41,7 +43,7 @@ pub enum ApiError {
         retry_after: Option<Duration>,
     },
     /// The answer is not what it should be.
-    #[error("the server's answer is not understood: {0}")]
+    #[error("the server's answer is not understood: {}", one_line(.0))]
     Unreadable(String),
 }
 
@@ -269,6 +271,15 @@ mod tests {
         assert!(api.request(Method::GET, "http://evil.example/", Some("secret")).is_err());
         assert!(api.request(Method::GET, "//evil.example/", Some("secret")).is_err());
         assert!(Api::new("127.0.0.1:8080", 1).is_err());
+    }
+
+    #[test]
+    fn what_a_plugin_says_does_not_move_the_cursor() {
+        let (code, detail) = ("a\u{9b}2J".to_owned(), "no\u{1b}]0;gone\u{7}\nkernex: done".to_owned());
+        let refused = ApiError::Problem { status: 403, code, detail, retry_after: None }.to_string();
+        assert_eq!(refused, "no ]0;gone  kernex: done (403 a 2J)");
+        let unreadable = ApiError::Unreadable("unknown variant `\u{1b}[2J`".to_owned()).to_string();
+        assert!(unreadable.ends_with("unknown variant ` [2J`"), "{unreadable}");
     }
 
     #[test]
