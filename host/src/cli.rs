@@ -12,6 +12,7 @@ mod listing;
 mod login;
 mod migrate;
 mod operator;
+mod output;
 mod plugin;
 mod policy;
 mod serve;
@@ -206,7 +207,10 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Doctor => doctor::run(&global.settings(None)?).await,
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "kernex", &mut std::io::stdout());
+            // It panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "kernex", &mut script);
+            output::say_no_newline!("{}", String::from_utf8(script).map_err(CliError::failed)?);
             Ok(())
         }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,

@@ -13,6 +13,7 @@ use kernex_store::{MigrationState, OpenError, Store, StoreUrl};
 use rustix::fs::Access;
 
 use super::CliError;
+use super::output::say;
 use crate::app::{Context, Policies};
 use crate::config::Settings;
 use crate::host::{self, StartError};
@@ -93,7 +94,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
             table.add_row(["", "", &format!("to do: {remedy}")]);
         }
     }
-    println!("{table}");
+    say!("{table}");
     let wrong = findings.iter().filter(|finding| finding.state == State::Bad).count();
     if wrong > 0 { Err(CliError::Failed(format!("{wrong} wrong"))) } else { Ok(()) }
 }

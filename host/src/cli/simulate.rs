@@ -42,7 +42,7 @@ Examples:
 /// Run simulated devices, with real keys and real HTTP, against a server.
 ///
 /// With a login (or --username, or --token) the keys are admitted beforehand and given the labels
-/// channel, site and ring; otherwise the server must admit devices by itself (admission = "automatic"),
+/// channel, site and simulated=true; otherwise the server must admit devices by itself (admission = "automatic"),
 /// or somebody must. A second run with the same state directory is the same fleet.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kernex_model::policy::Gate;
 
 use crate::cli::CliError;
+use crate::cli::output::say;
 
 /// Longest name of a plugin, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -99,10 +100,10 @@ impl New {
         let lock = sdk.parent().map(|checkout| checkout.join("Cargo.lock")).and_then(|path| std::fs::read(path).ok());
         write(&folder, &self.files(&sdk), lock.as_deref())
             .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", folder.display())))?;
-        println!("{} is written. What now:\n", folder.display());
-        println!("    cd {}", self.name.0);
-        println!("    cargo test             # native tests");
-        println!("    kernex plugin test     # builds the component and runs cases.yaml against it");
+        say!("{} is written. What now:\n", folder.display());
+        say!("    cd {}", self.name.0);
+        say!("    cargo test             # native tests");
+        say!("    kernex plugin test     # builds the component and runs cases.yaml against it");
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::file::read;
 use super::keys::{MAX_COMPONENT_BYTES, private_key, signature_path};
 use crate::cli::listing::{Column, one_line};
 use crate::cli::operator::Server;
+use crate::cli::output::say;
 use crate::cli::{ApiError, CliError};
 use kernex_model::signature::Signature;
 
@@ -57,9 +58,9 @@ impl Push {
         let answer = operator.api.send(request).await?;
         let plugin: Value = answer.json().await.map_err(|error| ApiError::Unreadable(error.to_string()))?;
         let text = |name: &str| one_line(plugin[name].as_str().unwrap_or("-"));
-        println!("{} {}  {}", text("name"), text("version"), text("digest"));
-        println!("imports    {}", list(&plugin["imports"]));
-        println!("signed by  {}", text("signed_by"));
+        say!("{} {}  {}", text("name"), text("version"), text("digest"));
+        say!("imports    {}", list(&plugin["imports"]));
+        say!("signed by  {}", text("signed_by"));
         Ok(())
     }
 
