@@ -71,8 +71,10 @@ impl Finding {
 /// Looks at everything and prints what it found, and what to do where it is not well.
 ///
 /// # Errors
-/// Where something is wrong.
+/// Where something is wrong, or the data is another user's.
 pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
+    // Root may do what the server may not, and leaves files behind that are root's.
+    host::require_owner(settings)?;
     let context = Context::system();
     // In this order: opening the store makes directories.
     let directory = directory(settings.data_dir());

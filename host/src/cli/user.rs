@@ -39,6 +39,8 @@ pub(crate) enum User {
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let Self::Create { username, email, roles } = self;
+        // Before a password is asked for.
+        host::require_owner(settings)?;
         let password = login::password(true)?;
         let opened = host::open(settings, &host::server_engine()?, &ExportFailures::default()).await?;
         let new = NewUser { username, email, password };
