@@ -13,6 +13,7 @@ mod lock;
 mod login;
 mod migrate;
 mod operator;
+mod output;
 mod plugin;
 mod policy;
 mod serve;
@@ -214,7 +215,10 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Doctor(global) => doctor::run(&global.settings(None)?).await,
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "kernex", &mut std::io::stdout());
+            // It panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "kernex", &mut script);
+            output::say_no_newline!("{}", String::from_utf8(script).map_err(CliError::failed)?);
             Ok(())
         }
         Command::Fleet(Fleet::Simulate(simulate)) => simulate.run().await,

@@ -1,8 +1,9 @@
 //! Owns putting the server together: the only place where settings, store, engine, use cases, workers and HTTP meet.
 
+mod data_dir;
+
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,6 @@ use crate::worker::Workers;
 
 /// What SurrealDB's query executor needs of a thread's stack, in bytes.
 const WORKER_STACK_BYTES: usize = 10 * 1024 * 1024;
-/// The data directory holds keys: its owner alone may look inside.
-const DATA_DIR_MODE: u32 = 0o700;
 
 /// Why the server does not start, or a part of it that a command needs.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +40,19 @@ pub enum StartError {
     /// The data directory cannot be made.
     #[error("cannot make the data directory {0}: {1}")]
     DataDir(String, io::Error),
+    /// The data is another user's.
+    #[error(
+        "{path} belongs to the user with the number {owner}: what the user {user} puts there is closed to that one, so \
+         run it as `sudo -u '#{owner}' kernex …`"
+    )]
+    Foreign {
+        /// The directory.
+        path: String,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs this process.
+        user: u32,
+    },
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -59,6 +71,9 @@ pub enum StartError {
     /// The store did not close, so that not everything may be on disk.
     #[error("the store did not close in order: {0}")]
     Close(StoreError),
+    /// It has started, and cannot serve any more.
+    #[error("the listener ended by itself: {0}")]
+    Ended(String),
     /// Metrics, traces or the log.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -79,6 +94,19 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
+/// Sees that the data is not another user's, before anything is opened.
+///
+/// # Errors
+/// [`StartError::Foreign`].
+pub fn require_owner(settings: &Settings) -> Result<(), StartError> {
+    data_dir::require_owner(settings.data_dir())?;
+    match settings.store_url() {
+        Ok(StoreUrl::RocksDb { path, .. }) => data_dir::require_owner(&path),
+        // Whoever opens it says what is wrong with an address.
+        Ok(StoreUrl::Memory | StoreUrl::Server(_)) | Err(_) => Ok(()),
+    }
+}
+
 /// Opens the store as it is.
 ///
 /// # Errors
@@ -89,8 +117,9 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
 
 async fn open_watched(settings: &Settings, metrics: Option<&Metrics>) -> Result<Store, StartError> {
     let url = settings.store_url().map_err(|error| StartError::Other(error.to_string()))?;
-    if let StoreUrl::RocksDb { .. } = url {
-        make_data_dir(settings)?;
+    if let StoreUrl::RocksDb { path, .. } = &url {
+        data_dir::make(settings.data_dir())?;
+        data_dir::require_owner(path)?;
     }
     let watch = metrics.cloned().map(|metrics| -> kernex_store::Watch {
         Arc::new(move |call| metrics.queried(call.kind.as_str(), call.outcome.as_str(), call.took))
@@ -112,12 +141,6 @@ async fn migrated(store: Store) -> Result<Store, StartError> {
         tracing::info!(applied, "the database's schema was brought up to date");
     }
     Ok(store)
-}
-
-fn make_data_dir(settings: &Settings) -> Result<(), StartError> {
-    let path = settings.data_dir();
-    let failed = |error| StartError::DataDir(path.display().to_string(), error);
-    std::fs::DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path).map_err(failed)
 }
 
 /// The use cases, ready, and what their workers need.
@@ -178,7 +201,7 @@ async fn cached(engine: &Engine, settings: &Settings, store: &Store, context: &C
 }
 
 async fn assemble(settings: &Settings, engine: &Engine, store: Store, metrics: Metrics) -> Result<Opened, StartError> {
-    make_data_dir(settings)?;
+    data_dir::make(settings.data_dir())?;
     let context = Context::system();
     let engine = cached(engine, settings, &store, &context).await?;
     let storage = BundleStorage::open(&storage_settings(settings)).await?;
@@ -287,12 +310,20 @@ impl Running {
         out.flush()
     }
 
-    /// Serves until `signal`, or until it cannot any more.
-    pub async fn serve_until(&mut self, signal: impl Future<Output = ()>) {
-        tokio::select! {
-            () = signal => {}
-            ended = &mut self.server => tracing::error!(?ended, "the listener ended by itself"),
-        }
+    /// Serves until `signal`.
+    ///
+    /// # Errors
+    /// [`StartError::Ended`] where it cannot serve any more. It is still to be stopped then.
+    pub async fn serve_until(&mut self, signal: impl Future<Output = ()>) -> Result<(), StartError> {
+        let ended = tokio::select! {
+            () = signal => return Ok(()),
+            ended = &mut self.server => ended,
+        };
+        Err(StartError::Ended(match ended {
+            Ok(Ok(())) => "nobody has told it to".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        }))
     }
 
     /// Stops in order: no new requests; those that run get their time; then the workers, what memory holds
@@ -317,5 +348,35 @@ impl Running {
             tracing::warn!(%error, "the metrics did not end in order");
         }
         closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DataDir, Http, StoreSettings};
+
+    #[test]
+    fn a_listener_that_ends_by_itself_is_an_error_and_the_rest_stops_in_order() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let settings = Settings {
+            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)) },
+            data_dir: DataDir(directory.path().to_owned()),
+            store: StoreSettings { url: Some("mem://".to_owned()), ..StoreSettings::default() },
+            ..Settings::default()
+        };
+        let served = async move {
+            let engine = engine().expect("an engine");
+            let started = Host::start(settings, &engine, &ExportFailures::default()).await;
+            let mut running = started.expect("a server");
+            assert!(running.serve_until(std::future::ready(())).await.is_ok(), "a signal is no error");
+            running.server.abort();
+            let ended = running.serve_until(std::future::pending()).await;
+            assert!(matches!(ended, Err(StartError::Ended(_))), "{ended:?}");
+            running.stop().await.expect("the rest stops in order");
+        };
+        // On a thread that has the stack for it.
+        let runtime = runtime().expect("threads");
+        runtime.block_on(async { tokio::spawn(served).await }).expect("nothing panicked");
     }
 }

@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+
+/// How long the end waits for what computes without being able to stop, such as a start that was given up.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// glibc's allocator keeps what RocksDB frees; this one gives it back.
 #[global_allocator]
@@ -20,12 +24,14 @@ fn main() -> ExitCode {
     };
     // Spawned, because only the runtime's own threads have the stack that SurrealDB needs.
     let outcome = runtime.block_on(async { tokio::spawn(kernex::cli::run(cli)).await });
-    match outcome {
+    let code = match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             eprintln!("kernex: {error}");
             ExitCode::from(error.exit_code())
         }
         Err(_) => ExitCode::FAILURE,
-    }
+    };
+    runtime.shutdown_timeout(PATIENCE);
+    code
 }

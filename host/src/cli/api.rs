@@ -10,6 +10,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::listing::one_line;
+
 /// How long one call may take, in seconds: longer than a server lets any. Transfers of bundles have no such limit.
 const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a connection may take to come up.
@@ -32,8 +34,8 @@ pub enum ApiError {
     /// The server was not reached, or went away.
     #[error("cannot reach the server: {0}")]
     Transport(String),
-    /// The server refused.
-    #[error("{detail} ({status} {code})")]
+    /// The server refused. What it says may be a plugin's sentence, or a device's.
+    #[error("{} ({status} {})", one_line(.detail), one_line(.code))]
     Problem {
         /// The HTTP status.
         status: u16,
@@ -45,7 +47,7 @@ pub enum ApiError {
         retry_after: Option<Duration>,
     },
     /// The answer is not what it should be.
-    #[error("the server's answer is not understood: {0}")]
+    #[error("the server's answer is not understood: {}", one_line(.0))]
     Unreadable(String),
     /// The login is not renewed, because another command renews it and does not come to an end.
     #[error("another command has been renewing the login for {} seconds; try again", .0.as_secs())]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::CliError;
-use super::listing::{Column, Listing};
+use super::listing::{Column, Listing, one_line};
 use super::operator::Server;
 
 const COLUMNS: [Column; 7] = [
@@ -138,6 +138,14 @@ struct Explanation {
     message: String,
 }
 
+impl Explanation {
+    /// For people; the message may be what a device has reported.
+    fn line(&self) -> String {
+        let Self { deployment_id, name, code, message } = self;
+        format!("{deployment_id}  {}: {} ({})", one_line(name), one_line(message), one_line(code))
+    }
+}
+
 impl Command {
     pub(super) async fn run(self) -> Result<(), CliError> {
         match self {
@@ -164,8 +172,7 @@ impl Command {
                     println!("no deployment under way concerns the device");
                 }
                 for explanation in timeline.explanations {
-                    let Explanation { deployment_id, name, code, message } = explanation;
-                    println!("{deployment_id}  {name}: {message} ({code})");
+                    println!("{}", explanation.line());
                 }
                 Ok(())
             }
@@ -190,5 +197,21 @@ impl Several {
             println!("{device} is {}", changed["status"].as_str().unwrap_or("?"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_reports_does_not_move_the_cursor() {
+        let explanation = Explanation {
+            deployment_id: "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D".parse().expect("an identifier"),
+            name: "a\u{1b}[2J".to_owned(),
+            code: "back\roff".to_owned(),
+            message: "disk\nfull\u{9b}1A".to_owned(),
+        };
+        assert_eq!(explanation.line(), "dep_01JD5Z8Q0V3W4X5Y6Z7A8B9C0D  a [2J: disk full 1A (back off)");
     }
 }

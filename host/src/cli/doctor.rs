@@ -13,6 +13,7 @@ use kernex_store::{MigrationState, OpenError, Store, StoreUrl};
 use rustix::fs::Access;
 
 use super::CliError;
+use super::output::say;
 use crate::app::{Context, Policies};
 use crate::config::Settings;
 use crate::host::{self, StartError};
@@ -70,8 +71,10 @@ impl Finding {
 /// Looks at everything and prints what it found, and what to do where it is not well.
 ///
 /// # Errors
-/// Where something is wrong.
+/// Where something is wrong, or the data is another user's.
 pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
+    // Root may do what the server may not, and leaves files behind that are root's.
+    host::require_owner(settings)?;
     let context = Context::system();
     // In this order: opening the store makes directories.
     let directory = directory(settings.data_dir());
@@ -93,7 +96,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
             table.add_row(["", "", &format!("to do: {remedy}")]);
         }
     }
-    println!("{table}");
+    say!("{table}");
     let wrong = findings.iter().filter(|finding| finding.state == State::Bad).count();
     if wrong > 0 { Err(CliError::Failed(format!("{wrong} wrong"))) } else { Ok(()) }
 }

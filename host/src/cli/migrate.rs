@@ -1,9 +1,12 @@
 //! Owns `migrate`: the database's schema by hand. The server does `up` by itself when it starts.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use kernex_store::{MigrationError, MigrationState};
 
 use super::CliError;
+use super::output::say_no_newline;
 use crate::config::Settings;
 use crate::host;
 
@@ -37,20 +40,31 @@ impl Migrate {
         let store = host::open_store(settings).await?;
         let done = self.with(&store.migrations()).await;
         store.close().await.map_err(CliError::failed)?;
-        done.map_err(CliError::failed)
+        // Last: it may be the end of the process.
+        say_no_newline!("{}", done.map_err(CliError::failed)?);
+        Ok(())
     }
 
-    async fn with(self, migrations: &kernex_store::Migrator) -> Result<(), MigrationError> {
-        match self {
-            Self::Up => println!("{} applied", migrations.up().await?),
-            Self::Down { steps, yes: _ } => println!("{} taken back", migrations.down(usize::from(steps)).await?),
-            Self::Status => {
-                for migration in migrations.status().await? {
-                    println!("{:<40} {}", migration.name, words(&migration.state));
-                }
+    /// Does it, and tells what came of it, in lines.
+    async fn with(self, migrations: &kernex_store::Migrator) -> Result<String, MigrationError> {
+        Ok(match self {
+            Self::Up => {
+                let applied = migrations.up().await?;
+                format!("{applied} applied\n")
             }
-        }
-        Ok(())
+            Self::Down { steps, yes: _ } => {
+                let taken = migrations.down(usize::from(steps)).await?;
+                format!("{taken} taken back\n")
+            }
+            Self::Status => {
+                let mut lines = String::new();
+                for migration in migrations.status().await? {
+                    // Writing to a text does not fail.
+                    let _ = writeln!(lines, "{:<40} {}", migration.name, words(&migration.state));
+                }
+                lines
+            }
+        })
     }
 }
 

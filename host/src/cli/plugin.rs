@@ -11,6 +11,7 @@ pub(super) mod file;
 mod inspect;
 mod keys;
 mod new;
+mod opening;
 mod probes;
 mod push;
 mod recorded;

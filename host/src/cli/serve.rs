@@ -1,12 +1,15 @@
 //! Owns `serve`: the server in the foreground, from its telemetry's set-up to the signal that ends it.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use super::{CliError, Global};
-use crate::host::{self, Host, StartError};
-use crate::telemetry::Telemetry;
+use crate::config::Settings;
+use crate::host::{self, Host, Running, StartError};
+use crate::telemetry::{ExportFailures, Telemetry};
 
-/// Start the server. SIGTERM or Ctrl-C stops it: requests that run are finished first.
+/// Start the server. SIGTERM or Ctrl-C stops it: requests that run are finished first. Where it comes before the server
+/// is ready, the start is given up.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     /// Address and port; port 0 takes any free one [default: 127.0.0.1:8080]
@@ -20,17 +23,42 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let settings = self.global.settings(self.listen)?;
         let telemetry = Telemetry::start(&settings.log, &settings.telemetry).map_err(StartError::from)?;
-        // From here on a signal ends the process in order, also while it is still starting.
-        let signal = stop_signal()?;
-        let mut running = Host::start(settings, &host::server_engine()?, telemetry.failures()).await?;
-        running.announce(&mut std::io::stdout()).map_err(CliError::failed)?;
-        running.serve_until(signal).await;
-        tracing::info!("stopping");
-        let stopped = running.stop().await;
+        let served = serve(settings, telemetry.failures()).await;
         // It waits for the collector, on a thread that may.
-        tokio::task::spawn_blocking(|| telemetry.shut_down()).await.map_err(CliError::failed)?;
-        Ok(stopped?)
+        let told = tokio::task::spawn_blocking(|| telemetry.shut_down()).await;
+        served.and(told.map_err(CliError::failed))
     }
+}
+
+/// Starts, serves until a signal comes, and stops what was started.
+async fn serve(settings: Settings, failures: &ExportFailures) -> Result<(), CliError> {
+    let mut signal = pin!(stop_signal()?);
+    let engine = host::server_engine()?;
+    let mut running = tokio::select! {
+        started = Host::start(settings, &engine, failures) => started?,
+        () = &mut signal => {
+            // It may take minutes, and killing it at any moment does no harm.
+            tracing::info!("stopping before it has started");
+            return Ok(());
+        }
+    };
+    let served = attend(&mut running, signal).await;
+    match &served {
+        Ok(()) => tracing::info!("stopping"),
+        Err(error) => tracing::error!(%error, "stopping, because it cannot serve"),
+    }
+    let stopped = running.stop().await;
+    if let (Err(_), Err(error)) = (&served, &stopped) {
+        tracing::error!(%error, "it did not stop in order, either");
+    }
+    served.and(stopped.map_err(CliError::from))
+}
+
+/// Says where it is, and serves.
+async fn attend(running: &mut Running, signal: impl Future<Output = ()>) -> Result<(), CliError> {
+    let announced = running.announce(&mut std::io::stdout());
+    announced.map_err(|error| CliError::Failed(format!("cannot print where it is: {error}")))?;
+    Ok(running.serve_until(signal).await?)
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -43,7 +43,7 @@ Examples:
 /// Run simulated devices, with real keys and real HTTP, against a server.
 ///
 /// With a login (or --username, or --token) the keys are admitted beforehand and given the labels
-/// channel, site and ring; otherwise the server must admit devices by itself (admission = "automatic"),
+/// channel, site and simulated=true; otherwise the server must admit devices by itself (admission = "automatic"),
 /// or somebody must. A login that is no longer good ends the command, unless --no-admit says that it does not matter.
 /// A second run with the same state directory is the same fleet; two at a time are refused.
 #[derive(Debug, Clone, clap::Args)]

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use kernex_model::name::{Email, RoleName, Username};
 
+use super::output::say;
 use super::{CliError, login};
 use crate::app::Caller;
 use crate::app::identity::accounts::NewUser;
@@ -19,7 +20,7 @@ Examples:
 /// Accounts, on this machine and while the server is stopped.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
-    /// Make an account; the first one is an administrator's
+    /// Make an account: an administrator's, unless --role gives it other roles
     ///
     /// The password is asked for, or read from KERNEX_PASSWORD or standard input.
     Create {
@@ -38,13 +39,15 @@ pub(crate) enum User {
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let Self::Create { username, email, roles } = self;
+        // Before a password is asked for.
+        host::require_owner(settings)?;
         let password = login::password(true)?;
         let opened = host::open(settings, &host::server_engine()?, &ExportFailures::default()).await?;
         let new = NewUser { username, email, password };
         let made = opened.app.create_user(&Caller::system(), new, roles).await;
         opened.app.store.close().await.map_err(CliError::failed)?;
         let user = made.map_err(CliError::failed)?;
-        println!("{}  {}  {}", user.id, user.username, user.email);
+        say!("{}  {}  {}", user.id, user.username, user.email);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Owns the rule that no address in the settings holds a password: they are printed, and errors repeat them.
+//! Owns what is asked of addresses in the settings: that none holds a password, because they are printed and errors
+//! repeat them, and how the other side is spoken to.
 
 use reqwest::Url;
 
@@ -13,6 +14,12 @@ pub(super) fn names_a_user(address: &str) -> bool {
         // `user:password@host` has a scheme, as far as a parser can tell, and a password with a `/` ends the host.
         Ok(_) | Err(_) => address.contains('@'),
     }
+}
+
+/// How an address begins, in lower case; none where no host follows.
+pub(super) fn scheme(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok().filter(Url::has_host)?;
+    Some(url.scheme().to_owned())
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
 use tracing_subscriber::EnvFilter;
 
-use super::address::names_a_user;
+use super::address::{names_a_user, scheme};
 use super::suggestion::suggestion;
-use super::{Settings, declared};
+use super::{OtlpProtocol, Settings, declared};
 
 /// The file that is read where no other is named, if it exists.
 const DEFAULT_FILE: &str = "kernex.toml";
@@ -97,6 +97,7 @@ impl Settings {
             return wrong(format!("`store.url`: {error}"));
         }
         self.check_addresses()?;
+        self.check_collector()?;
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             return wrong(format!("`log.filter`: {error}"));
         }
@@ -132,6 +133,21 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Whether the collector can be spoken to like that. The address is not repeated: it may hold what is secret.
+    fn check_collector(&self) -> Result<(), SettingsError> {
+        let Some(endpoint) = &self.telemetry.otlp_endpoint else { return Ok(()) };
+        let why = match (scheme(endpoint).as_deref(), self.telemetry.otlp_protocol) {
+            (Some("http"), _) | (Some("https"), OtlpProtocol::Http) => return Ok(()),
+            (Some("https"), OtlpProtocol::Grpc) => {
+                "there is no TLS over gRPC; for https:// set `telemetry.otlp_protocol` to \"http\", and the address to \
+                 where the collector takes that, usually port 4318"
+            }
+            (_, OtlpProtocol::Grpc) => "write http://HOST:PORT",
+            (_, OtlpProtocol::Http) => "write http://HOST:PORT or https://HOST:PORT",
+        };
+        Err(SettingsError::Invalid(format!("`telemetry.otlp_endpoint`: {why}")))
     }
 }
 
@@ -251,6 +267,32 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_for_a_collector_over_http() {
+        let set = |endpoint: &str, protocol: &str| {
+            let toml = format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\notlp_protocol = \"{protocol}\"\n");
+            load(&toml, &[], &Overrides::default()).map(drop).map_err(|error| error.to_string())
+        };
+        for (endpoint, protocol) in [
+            ("http://collector:4317", "grpc"),
+            ("HTTP://collector:4317", "grpc"),
+            ("http://collector:4318", "http"),
+            ("https://collector:4318/otlp", "http"),
+        ] {
+            assert_eq!(set(endpoint, protocol), Ok(()), "{endpoint} {protocol}");
+        }
+        let error = set("https://hunter2:4317", "grpc").expect_err("no TLS");
+        assert!(error.contains("`telemetry.otlp_endpoint`") && error.contains("`telemetry.otlp_protocol`"), "{error}");
+        assert!(error.contains("\"http\"") && !error.contains("hunter2"), "{error}");
+        for endpoint in ["hunter2:4317", "127.0.0.1:4317", "hunter2", "", "ftp://hunter2", "//hunter2:4317"] {
+            for protocol in ["grpc", "http"] {
+                let error = set(endpoint, protocol).expect_err(endpoint);
+                assert!(error.contains("`telemetry.otlp_endpoint`: write http://"), "{error}");
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
             ("[http]\nlisten_on = 1\n", "`http.listen_on`"),
@@ -306,6 +348,7 @@ mod tests {
                 serde_json::Value::Array(_) => "viewer".to_owned(),
                 serde_json::Value::Null if setting.key.ends_with("_kib") => "64".to_owned(),
                 serde_json::Value::Null if setting.key == "store.url" => "mem://".to_owned(),
+                serde_json::Value::Null if setting.key == "telemetry.otlp_endpoint" => "http://collector".to_owned(),
                 serde_json::Value::Null => "something".to_owned(),
                 other => other.to_string(),
             };

@@ -10,8 +10,8 @@ use super::codec;
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// The collector's address, such as `http://127.0.0.1:4317`, without a user or password; nothing is sent where
-    /// there is none.
+    /// The collector's address, such as `http://127.0.0.1:4317`, without a user or password; `https://…` only where
+    /// `telemetry.otlp_protocol` is `http`. Nothing is sent where there is none.
     #[schemars(extend("x-type" = "URL"))]
     pub otlp_endpoint: Option<String>,
     /// How the collector is spoken to.
@@ -47,9 +47,9 @@ impl Default for TelemetrySettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OtlpProtocol {
-    /// gRPC, usually at port 4317.
+    /// gRPC without TLS, usually at port 4317.
     #[default]
     Grpc,
-    /// HTTP with Protocol Buffers, usually at port 4318.
+    /// HTTP with Protocol Buffers, usually at port 4318; with TLS where the address begins with `https://`.
     Http,
 }

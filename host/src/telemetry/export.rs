@@ -258,22 +258,29 @@ fn wrong_headers(reason: impl fmt::Display) -> TelemetryError {
     TelemetryError::Setting { key: "telemetry.otlp_headers", reason: reason.to_string() }
 }
 
-/// `name=value` pairs, separated by commas.
+/// `name=value` pairs, separated by commas. Each is a header: over HTTP the exporter would leave out what is none.
 fn headers(settings: &TelemetrySettings) -> Result<Vec<(String, String)>, TelemetryError> {
     let Some(text) = &settings.otlp_headers else { return Ok(Vec::new()) };
     let pairs = text.expose_secret().split(',').filter(|pair| !pair.trim().is_empty());
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').ok_or_else(|| wrong_headers("write `name=value,name=value`"))?;
-        Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
+        header(&name, &value)?;
+        Ok((name, value))
     };
     pairs.map(pair).collect()
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), TelemetryError> {
+    let name = HeaderName::try_from(name).map_err(|_| wrong_headers("a name is no header's"))?;
+    let value = HeaderValue::try_from(value).map_err(|_| wrong_headers("a value is no header's"))?;
+    Ok((name, value))
 }
 
 fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, TelemetryError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let name = HeaderName::try_from(name).map_err(|_| wrong_headers("a name is no header's"))?;
-        let value = HeaderValue::try_from(value).map_err(|_| wrong_headers("a value is no header's"))?;
+        let (name, value) = header(name, value)?;
         map.insert(name, value);
     }
     Ok(MetadataMap::from_headers(map))
@@ -301,7 +308,10 @@ mod tests {
         assert!(metadata(&pairs).is_ok());
         let error = headers(&with("hunter2")).expect_err("no pair").to_string();
         assert!(error.contains("telemetry.otlp_headers") && !error.contains("hunter2"), "{error}");
-        let error = metadata(&[pair("a b", "hunter2")]).expect_err("no header's name").to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+        // Whatever the protocol: they are read before it is asked which.
+        for wrong in ["a b=hunter2", "=hunter2", "key=hunter2\u{7f}", "key=hunter2\nother=x"] {
+            let error = headers(&with(wrong)).expect_err(wrong).to_string();
+            assert!(error.contains("telemetry.otlp_headers") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

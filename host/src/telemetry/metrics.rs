@@ -239,7 +239,7 @@ fn observe_failures(meter: &Meter, failures: &ExportFailures) {
     let (failures, dropped) = (failures.clone(), failures.clone());
     meter
         .u64_observable_counter("kernex.telemetry.export_failures")
-        .with_description("Exports to the collector that failed, by signal; what they carried is lost.")
+        .with_description("Exports to the collector that failed, by signal; their spans and log records are lost.")
         .with_callback(move |observer| {
             for (signal, count) in failures.counts() {
                 observer.observe(count, &[KeyValue::new("signal", signal)]);

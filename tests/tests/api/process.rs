@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use kernex_tests::guests::MISBEHAVING;
 use kernex_tests::harness::{ProcessOptions, ServerProcess, run};
 use reqwest::Method;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::process::Command;
+
+/// How long a server that is still starting may take to end: much less than it waits for its database.
+const ENDED: Duration = Duration::from_secs(10);
 
 #[test]
 fn sigterm_stops_it_in_order_and_nothing_is_lost() {
@@ -31,6 +36,55 @@ fn sigterm_stops_it_in_order_and_nothing_is_lost() {
         assert!(seen["last_seen_at"].is_string(), "{seen}");
         server.signal("INT").await;
         assert_eq!(server.wait().await.code(), Some(0));
+    });
+}
+
+#[test]
+fn a_signal_ends_a_server_that_is_still_starting() {
+    run(async {
+        // A database that takes the connection and says nothing.
+        let database = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = database.local_addr().expect("its address");
+        for signal in ["TERM", "INT"] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let starting = Command::new(ServerProcess::program())
+                .args(["serve", "--listen", "127.0.0.1:0"])
+                .env("KERNEX__STORE__URL", format!("ws://{address}"))
+                .current_dir(directory.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .expect("the program runs");
+            let _connection = database.accept().await.expect("it starts");
+            let pid = starting.id().expect("it has not ended");
+            let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}")).status().await;
+            assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal}");
+            let ended = tokio::time::timeout(ENDED, starting.wait_with_output()).await.expect("it ends soon");
+            let output = ended.expect("it can be waited for");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{said}");
+            assert!(said.contains("stopping before it has started") && output.stdout.is_empty(), "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_a_command_quietly() {
+    run(async {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let printing = Command::new(ServerProcess::program())
+            .args(["completions", "bash"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(writer))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let printed = printing.wait_with_output().await.expect("it can be waited for");
+        let said = String::from_utf8_lossy(&printed.stderr);
+        assert_eq!((printed.status.code(), &*said), (Some(1), ""));
     });
 }
 

@@ -7,7 +7,8 @@ use super::desk::Desk;
 
 /// From nothing to a tested component, with nothing written by hand.
 fn generated(gate: &str) {
-    let (desk, name) = (Desk::new(), format!("my-{gate}"));
+    // Called like the trait that it implements, which is the name that is nearest at hand.
+    let (desk, name) = (Desk::new(), gate.to_owned());
     desk.kernex(&["plugin", "new", "--gate", gate, &name]).done();
     assert!(
         desk.kernex(&["plugin", "new", "--gate", gate, &name]).failed().contains("exists"),

@@ -107,3 +107,12 @@ fn only_what_passes_is_tried_again() {
     assert!(refused(409).passing().is_none() && refused(401).passing().is_none());
     assert!((1..20).all(|attempt| backoff(attempt) <= Duration::from_millis(200 << 7)));
 }
+
+#[test]
+fn what_a_plugin_says_does_not_move_the_cursor() {
+    let (code, detail) = ("a\u{9b}2J".to_owned(), "no\u{1b}]0;gone\u{7}\nkernex: done".to_owned());
+    let refused = ApiError::Problem { status: 403, code, detail, retry_after: None }.to_string();
+    assert_eq!(refused, "no ]0;gone  kernex: done (403 a 2J)");
+    let unreadable = ApiError::Unreadable("unknown variant `\u{1b}[2J`".to_owned()).to_string();
+    assert!(unreadable.ends_with("unknown variant ` [2J`"), "{unreadable}");
+}

@@ -13,6 +13,7 @@ use super::test::found;
 use super::trial::Trial;
 use crate::cli::CliError;
 use crate::cli::listing::Format;
+use crate::cli::output::say;
 
 /// Calls before it is measured.
 const WARM_UP: u32 = 20;
@@ -88,11 +89,11 @@ impl Bench {
         match self.output {
             Format::Json => {
                 let shown: Vec<Value> = all.iter().map(Measured::json).collect();
-                println!("{}", serde_json::to_string_pretty(&shown).map_err(CliError::failed)?);
+                say!("{}", serde_json::to_string_pretty(&shown).map_err(CliError::failed)?);
             }
             Format::Table => {
                 let headings = ["CASE", "ANSWER", "FUEL", "FRESH µs", "p99", "REUSED µs", "p99"];
-                println!("{}", table(&headings, all.iter().map(Measured::row)));
+                say!("{}", table(&headings, all.iter().map(Measured::row)));
             }
         }
         Ok(())

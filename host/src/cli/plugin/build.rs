@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::component::Component;
 use super::report::grouped;
 use crate::cli::CliError;
+use crate::cli::output::say;
 
 /// Where the component lies, below the crate's folder.
 pub(super) const OUTPUT: &str = "target/kernex";
@@ -48,7 +49,7 @@ impl Build {
         // A crate can compile without exporting anything.
         Component::open(&file).map_err(CliError::failed)?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        println!("{}  {} bytes  sha256 {}", file.display(), grouped(size), Digest::of(&bytes));
+        say!("{}  {} bytes  sha256 {}", file.display(), grouped(size), Digest::of(&bytes));
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::component::Component;
 use super::file::read;
 use super::report::{grouped, shown};
 use crate::cli::CliError;
+use crate::cli::output::say;
 
 /// Size of a file with settings, in bytes: a server takes a quarter of a MiB of JSON.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
@@ -38,21 +39,21 @@ impl Check {
     pub(super) fn run(self) -> Result<(), CliError> {
         let component = Component::open(&self.file).map_err(CliError::failed)?;
         let size = u64::try_from(component.bytes.len()).unwrap_or(u64::MAX);
-        println!("component  {} bytes, sha256 {}", grouped(size), component.inspection.digest);
-        println!("plugin     {}", shown(&component.title()));
-        println!("imports    {}", component.inspection.imports.join(", "));
-        println!("schema     can be used");
+        say!("component  {} bytes, sha256 {}", grouped(size), component.inspection.digest);
+        say!("plugin     {}", shown(&component.title()));
+        say!("imports    {}", component.inspection.imports.join(", "));
+        say!("schema     can be used");
         let Some(path) = self.settings else { return Ok(()) };
         let settings = settings(&path)?;
         let mut wrong = 0;
         // A plugin serves one gate; one for several is configured for each.
         for gate in &component.inspection.gates {
             match component.prepare(*gate, &settings) {
-                Ok(_) => println!("settings   are accepted for the {gate} gate"),
+                Ok(_) => say!("settings   are accepted for the {gate} gate"),
                 Err(unprepared) => {
                     let lines = unprepared.lines();
                     wrong += lines.len();
-                    lines.iter().for_each(|line| println!("WRONG      {}", shown(line)));
+                    lines.iter().for_each(|line| say!("WRONG      {}", shown(line)));
                 }
             }
         }

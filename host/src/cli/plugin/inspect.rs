@@ -8,6 +8,7 @@ use super::component::Component;
 use super::report::{grouped, shown};
 use crate::cli::CliError;
 use crate::cli::listing::Format;
+use crate::cli::output::say;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,18 +45,18 @@ impl Inspect {
                     "digest": inspection.digest,
                     "settings_schema": manifest.settings_schema,
                 });
-                println!("{}", serde_json::to_string_pretty(&shown).map_err(CliError::failed)?);
+                say!("{}", serde_json::to_string_pretty(&shown).map_err(CliError::failed)?);
             }
             Format::Table => {
-                println!("name      {}", manifest.name);
-                println!("version   {}", shown(&manifest.version));
-                println!("summary   {}", shown(&manifest.summary));
-                println!("gate      {}", component.gates());
-                inspection.imports.iter().for_each(|import| println!("imports   {import}"));
-                inspection.exports.iter().for_each(|export| println!("exports   {}", shown(export)));
-                println!("size      {} bytes", grouped(size));
-                println!("digest    {}", inspection.digest);
-                println!("settings  by this JSON Schema:\n{schema}");
+                say!("name      {}", manifest.name);
+                say!("version   {}", shown(&manifest.version));
+                say!("summary   {}", shown(&manifest.summary));
+                say!("gate      {}", component.gates());
+                inspection.imports.iter().for_each(|import| say!("imports   {import}"));
+                inspection.exports.iter().for_each(|export| say!("exports   {}", shown(export)));
+                say!("size      {} bytes", grouped(size));
+                say!("digest    {}", inspection.digest);
+                say!("settings  by this JSON Schema:\n{schema}");
             }
         }
         Ok(())

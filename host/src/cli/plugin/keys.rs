@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::file::read;
 use crate::cli::CliError;
 use crate::cli::credentials::PRIVATE_FILE_MODE;
+use crate::cli::output::say;
 use kernex_model::signature::{PublicKey, Signature};
 
 /// Size of a key's file, in bytes.
@@ -76,9 +77,9 @@ impl Keygen {
         });
         written.map_err(|error| CliError::Failed(format!("cannot write {}: {error}", self.out.display())))?;
         let public = PublicKey::of(&key);
-        println!("private key  {}", self.out.display());
-        println!("public key   {public}");
-        println!("key id       {}", public.id());
+        say!("private key  {}", self.out.display());
+        say!("public key   {public}");
+        say!("key id       {}", public.id());
         Ok(())
     }
 }
@@ -94,7 +95,7 @@ impl Sign {
         let path = signature_path(&self.file);
         std::fs::write(&path, format!("{signature}\n"))
             .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
-        println!("{}  by the key {}", path.display(), signature.key());
+        say!("{}  by the key {}", path.display(), signature.key());
         Ok(())
     }
 }

@@ -7,12 +7,22 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kernex_model::policy::Gate;
 
 use crate::cli::CliError;
+use crate::cli::output::say;
 
 /// Longest name of a plugin, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-/// Names that mean something else to Rust, or are those of crates that a plugin uses.
+/// Names of crates that come with Rust, or that a plugin uses.
 const TAKEN: [&str; 9] =
     ["alloc", "core", "kernex-sdk", "proc-macro", "schemars", "serde", "std", "test", "wit-bindgen"];
+/// Words that Rust keeps to itself: no crate can be called by one of them.
+const KEYWORDS: [&str; 51] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+/// What every type's name ends with: neither the language nor the SDK has such a type, whatever the plugin is called.
+const TYPE_SUFFIX: &str = "Policy";
 /// Where the SDK lay when this program was built.
 const SDK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk");
 /// The compiler that the SDK is tested with.
@@ -64,18 +74,22 @@ impl FromStr for PluginName {
                  does not end with a hyphen"
             ));
         }
-        if TAKEN.contains(&text) { Err("this name is taken".to_owned()) } else { Ok(Self(text.to_owned())) }
+        if TAKEN.contains(&text) {
+            return Err("this name is taken".to_owned());
+        }
+        if KEYWORDS.contains(&text) { Err("this name is a word of Rust".to_owned()) } else { Ok(Self(text.to_owned())) }
     }
 }
 
 impl PluginName {
-    /// `MyRings` for `my-rings`.
+    /// `MyRingsPolicy` for `my-rings` and for `my-rings-policy`.
     fn type_name(&self) -> String {
         let capital = |part: &str| {
             let mut letters = part.chars();
             letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
         };
-        self.0.split('-').filter_map(capital).collect()
+        let name: String = self.0.split('-').filter_map(capital).collect();
+        if name.ends_with(TYPE_SUFFIX) { name } else { name + TYPE_SUFFIX }
     }
 }
 
@@ -86,10 +100,10 @@ impl New {
         let lock = sdk.parent().map(|checkout| checkout.join("Cargo.lock")).and_then(|path| std::fs::read(path).ok());
         write(&folder, &self.files(&sdk), lock.as_deref())
             .map_err(|error| CliError::Failed(format!("cannot write {}: {error}", folder.display())))?;
-        println!("{} is written. What now:\n", folder.display());
-        println!("    cd {}", self.name.0);
-        println!("    cargo test             # native tests");
-        println!("    kernex plugin test     # builds the component and runs cases.yaml against it");
+        say!("{} is written. What now:\n", folder.display());
+        say!("    cd {}", self.name.0);
+        say!("    cargo test             # native tests");
+        say!("    kernex plugin test     # builds the component and runs cases.yaml against it");
         Ok(())
     }
 
@@ -175,11 +189,36 @@ mod tests {
 
     #[test]
     fn a_name_is_good_for_plugin_package_and_type() {
-        for (name, type_name) in [("my-rings", "MyRings"), ("a", "A"), ("x2-y", "X2Y"), ("a--b", "AB")] {
+        for (name, type_name) in [
+            ("my-rings", "MyRingsPolicy"),
+            ("a", "APolicy"),
+            ("x2-y", "X2YPolicy"),
+            ("a--b", "ABPolicy"),
+            ("my-policy", "MyPolicy"),
+            ("policy", "Policy"),
+        ] {
             assert_eq!(name.parse::<PluginName>().expect(name).type_name(), type_name);
         }
-        for name in ["", "-a", "a-", "2a", "A", "a_b", "ä", "core", "kernex-sdk", &"a".repeat(65)] {
+        for name in ["", "-a", "a-", "2a", "A", "a_b", "ä", "core", "kernex-sdk", "self", "match", &"a".repeat(65)] {
             assert!(name.parse::<PluginName>().is_err(), "{name}");
+        }
+    }
+
+    /// The words of a text.
+    fn words(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+    }
+
+    #[test]
+    fn the_type_is_called_like_nothing_else_in_the_template() {
+        let names = ["rollback", "targeting", "authorization", "plugin", "settings", "layout", "window", "decision"];
+        let more = ["vec", "string", "option", "result", "some", "none", "ok", "err", "policy", "box-policy"];
+        for gate in Gate::ALL {
+            let (code, ..) = template(gate);
+            for name in names.iter().chain(&more) {
+                let type_name = name.parse::<PluginName>().expect(name).type_name();
+                assert!(words(code).all(|word| word != type_name), "{type_name} in the template of {gate}");
+            }
         }
     }
 

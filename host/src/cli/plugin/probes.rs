@@ -2,10 +2,11 @@
 //! is missing.
 
 use kernex_engine::Policy;
-use kernex_model::policy::{Fault, Permission, RollbackAction, Visible};
+use kernex_model::policy::Fault;
 
 use super::ask::{Answer, Heard};
 use super::cases::{Case, Inquiry, Question};
+use super::opening::opens;
 use super::removal::removals;
 
 /// Times that a fresh instance is asked again.
@@ -217,38 +218,6 @@ fn wrong_in_want(first: &Heard, wanting: &Heard) -> Option<String> {
     }
 }
 
-/// Whether the second answer lets more through than the first.
-fn opens(first: &Answer, second: &Answer) -> bool {
-    let shown = |visible: &Visible| match visible {
-        Visible::Nothing(_) => 0,
-        Visible::Matching(_) => 1,
-        Visible::All => 2,
-    };
-    match (first, second) {
-        (Answer::Check(first), Answer::Check(second)) => !first.is_allowed() && second.is_allowed(),
-        (Answer::Scope(first), Answer::Scope(second)) => shown(second) > shown(first),
-        (Answer::Classify(first), Answer::Classify(second)) => {
-            first.left_out.iter().zip(&second.left_out).any(|(before, now)| *before && !*now)
-        }
-        (Answer::Judge(first), Answer::Judge(second)) => let_on(first.action) < let_on(second.action),
-        (Answer::Permit(first), Answer::Permit(second)) => {
-            *first != Permission::Permitted && *second == Permission::Permitted
-        }
-        _ => false,
-    }
-}
-
-/// How far a deployment is let on: more devices get it where this is more.
-fn let_on(action: RollbackAction) -> u8 {
-    match action {
-        RollbackAction::RollBack(_) => 0,
-        RollbackAction::Pause => 1,
-        RollbackAction::Hold => 2,
-        RollbackAction::Proceed => 3,
-        RollbackAction::Advance => 4,
-    }
-}
-
 fn said(heard: &Heard) -> String {
     match &heard.outcome {
         Ok(answer) => answer.described(),
@@ -260,9 +229,8 @@ fn said(heard: &Heard) -> String {
 mod tests {
     use std::time::Duration;
 
-    use kernex_model::policy::{AuthorizationDecision, Extent, Log, Reason, RollbackOutcome};
+    use kernex_model::policy::{Log, Permission, Reason};
 
-    use super::super::ask::Classes;
     use super::*;
 
     fn heard(outcome: Result<Answer, Fault>) -> Heard {
@@ -283,49 +251,5 @@ mod tests {
         ] {
             assert_eq!(wrong(Ok(answer)).as_deref(), Some(says));
         }
-    }
-
-    #[test]
-    fn a_deployment_is_let_on_where_more_devices_get_it() {
-        let judged = |action| {
-            Answer::Judge(RollbackOutcome { action, reason: Reason::new("judged", "judged"), state: Vec::new() })
-        };
-        let order = [
-            RollbackAction::RollBack(Extent::Everyone),
-            RollbackAction::Pause,
-            RollbackAction::Hold,
-            RollbackAction::Proceed,
-            RollbackAction::Advance,
-        ];
-        for (at, first) in order.into_iter().enumerate() {
-            for (then, second) in order.into_iter().enumerate() {
-                assert_eq!(opens(&judged(first), &judged(second)), then > at, "{first:?} {second:?}");
-            }
-        }
-        let permit = Answer::Permit;
-        let refused = || Permission::Refused(Reason::new("no", "no"));
-        assert!(opens(&permit(refused()), &permit(Permission::Permitted)));
-        assert!(
-            !opens(&permit(Permission::Permitted), &permit(refused()))
-                && !opens(&permit(refused()), &permit(refused()))
-        );
-        let classes = |left_out: &[bool]| {
-            Answer::Classify(Classes { named: vec!["a".to_owned(); left_out.len()], left_out: left_out.to_vec() })
-        };
-        assert!(opens(&classes(&[false, true]), &classes(&[true, false])), "one that was left out is in a wave");
-        assert!(!opens(&classes(&[false, true]), &classes(&[true, true])));
-    }
-
-    #[test]
-    fn an_answer_opens_the_gate_when_it_lets_more_through() {
-        let deny = || Answer::Check(AuthorizationDecision::Deny(Reason::new("no", "no")));
-        let allow = || Answer::Check(AuthorizationDecision::Allow);
-        assert!(opens(&deny(), &allow()));
-        assert!(!opens(&allow(), &deny()) && !opens(&deny(), &deny()) && !opens(&allow(), &allow()));
-        let nothing = || Answer::Scope(Visible::Nothing(Reason::new("no", "no")));
-        let (some, all) = (|| Answer::Scope(Visible::Matching(Vec::new())), || Answer::Scope(Visible::All));
-        assert!(opens(&nothing(), &some()) && opens(&nothing(), &all()) && opens(&some(), &all()));
-        assert!(!opens(&all(), &some()) && !opens(&some(), &some()) && !opens(&some(), &nothing()));
-        assert!(!opens(&deny(), &all()));
     }
 }

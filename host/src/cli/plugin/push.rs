@@ -10,6 +10,7 @@ use super::keys::{MAX_COMPONENT_BYTES, private_key, signature_path};
 use crate::cli::CliError;
 use crate::cli::listing::{Column, one_line};
 use crate::cli::operator::Server;
+use crate::cli::output::say;
 use kernex_model::signature::Signature;
 
 /// Size of a file with a signature, in bytes: it is one short line.
@@ -58,9 +59,9 @@ impl Push {
         }
         let plugin: Value = operator.api.answer(request).await?;
         let text = |name: &str| one_line(plugin[name].as_str().unwrap_or("-"));
-        println!("{} {}  {}", text("name"), text("version"), text("digest"));
-        println!("imports    {}", list(&plugin["imports"]));
-        println!("signed by  {}", text("signed_by"));
+        say!("{} {}  {}", text("name"), text("version"), text("digest"));
+        say!("imports    {}", list(&plugin["imports"]));
+        say!("signed by  {}", text("signed_by"));
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Owns cases made of a server's decision log: what was asked, and what came of it, as a case file.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use kernex_model::name::PolicyName;
@@ -21,8 +23,9 @@ const HEAD: &str = "# Made of a server's decision log by `kernex plugin test --f
 /// Options of tests that take their cases from a server.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Recorded {
-    /// Make the cases of what this policy of a server decided, into decisions.yaml or the file that --cases names; of a
-    /// plan, its survey: the devices that a server keeps of it are for `kernex policy replay`
+    /// Make the cases of what this policy of a server decided, into decisions.yaml or the file that --cases names, which
+    /// must be new or made in this way before; of a plan, its survey: the devices that a server keeps of it are for
+    /// `kernex policy replay`
     #[arg(long, value_name = "POLICY", conflicts_with = "bless")]
     from_decisions: Option<PolicyName>,
     /// How many decisions, at most: the newest
@@ -37,6 +40,7 @@ impl Recorded {
     pub(super) async fn write(&self, cases: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
         let Some(policy) = &self.from_decisions else { return Ok(None) };
         let path = cases.map_or_else(|| PathBuf::from(FILE), Path::to_owned);
+        spare(&path)?;
         let operator = self.server.operator().await?;
         let settings = settings(&operator, policy).await?;
         let decisions = decisions(&operator, policy, usize::from(self.decisions)).await?;
@@ -57,6 +61,21 @@ impl Recorded {
         // Standard output is for the result.
         eprintln!("{} of {} decisions are in {}", cases.len(), decisions.len(), path.display());
         Ok(Some(path))
+    }
+}
+
+/// Refuses a file that somebody has written: what is made anew is only what was made.
+fn spare(path: &Path) -> Result<(), CliError> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(CliError::Failed(format!("cannot read {}: {error}", path.display()))),
+        Ok(_) if head.is_empty() || head == HEAD.as_bytes() => Ok(()),
+        Ok(_) => Err(CliError::Failed(format!(
+            "{} was not made by --from-decisions, and would be overwritten; name another file with --cases",
+            path.display()
+        ))),
     }
 }
 
@@ -204,6 +223,21 @@ mod tests {
         let made: Vec<Value> = log.iter().filter_map(|decision| case(decision, &settings)).collect();
         let text = serde_yaml_ng::to_string(&json!({ "cases": made })).expect("YAML");
         (cases::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")), text)
+    }
+
+    #[test]
+    fn cases_that_somebody_has_written_are_not_overwritten() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("cases.yaml");
+        assert!(spare(&path).is_ok(), "a new file");
+        for (text, spared) in [("cases:\n- name: a\n", true), ("# Made", true), ("", false), (HEAD, false)] {
+            std::fs::write(&path, text).expect("a file");
+            let error = spare(&path).err().map(|error| error.to_string());
+            assert_eq!(error.as_ref().is_some_and(|error| error.contains("--cases")), spared, "{text:?}: {error:?}");
+            assert_eq!(error.is_some(), spared, "{text:?}: {error:?}");
+        }
+        std::fs::write(&path, format!("{HEAD}cases: []\n")).expect("a file");
+        assert!(spare(&path).is_ok(), "it was made");
     }
 
     #[test]

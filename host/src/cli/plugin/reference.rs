@@ -7,6 +7,7 @@ use kernex_engine::Inspection;
 use serde_json::Value;
 
 use crate::cli::CliError;
+use crate::cli::output::say_no_newline;
 use crate::host;
 
 /// The prose. A line [`PLUGINS`] stands for the bundled plugins, [`CONTRACT`] for the contract.
@@ -24,7 +25,7 @@ pub(crate) struct Reference {}
 
 impl Reference {
     pub(super) fn run(self) -> Result<(), CliError> {
-        print!("{}", chapter()?);
+        say_no_newline!("{}", chapter()?);
         Ok(())
     }
 }

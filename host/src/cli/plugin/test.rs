@@ -12,6 +12,7 @@ use super::report;
 use super::trial::{Trial, Verdict};
 use crate::cli::CliError;
 use crate::cli::listing::Format;
+use crate::cli::output::say;
 
 /// The case file's usual name.
 const CASES: &str = "cases.yaml";
@@ -64,9 +65,9 @@ impl Test {
         match self.output {
             Format::Json => {
                 let json = report::json(&component, &verdicts);
-                println!("{}", serde_json::to_string_pretty(&json).map_err(CliError::failed)?);
+                say!("{}", serde_json::to_string_pretty(&json).map_err(CliError::failed)?);
             }
-            Format::Table => println!("{}", report::text(&component, &verdicts)),
+            Format::Table => say!("{}", report::text(&component, &verdicts)),
         }
         match verdicts.iter().filter(|verdict| !verdict.passed()).count() {
             0 => Ok(()),
