@@ -17,6 +17,7 @@ use super::CliError;
 use super::api::decode;
 use super::listing::{Column, Format, Listing, show_one};
 use super::operator::Server;
+use crate::cli::output::say;
 
 const COLUMNS: [Column; 6] = [
     ("id", "/id"),
@@ -151,8 +152,12 @@ fn print_bundle(bundle: &Bundle) {
         BundleStatus::Bad => "bad",
         BundleStatus::Retired => "retired",
     };
-    println!(
+    say!(
         "{}  {} {}  {} bytes  {status}  sha256 {}",
-        bundle.id, bundle.name, bundle.version, bundle.size, bundle.sha256
+        bundle.id,
+        bundle.name,
+        bundle.version,
+        bundle.size,
+        bundle.sha256
     );
 }

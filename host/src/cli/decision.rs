@@ -6,6 +6,7 @@ use kernex_model::id::DecisionId;
 use super::CliError;
 use super::listing::{Column, Listing};
 use super::operator::Server;
+use crate::cli::output::say;
 
 const COLUMNS: [Column; 9] = [
     ("at", "/at"),
@@ -89,7 +90,7 @@ impl Command {
 }
 
 fn print(shown: &serde_json::Value) -> Result<(), CliError> {
-    println!("{}", serde_json::to_string_pretty(shown).map_err(CliError::failed)?);
+    say!("{}", serde_json::to_string_pretty(shown).map_err(CliError::failed)?);
     Ok(())
 }
 

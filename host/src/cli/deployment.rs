@@ -12,6 +12,7 @@ use kernex_model::selector::Selector;
 use super::CliError;
 use super::listing::{Column, Listing};
 use super::operator::Server;
+use crate::cli::output::{say, say_no_newline};
 use shown::Seen;
 
 /// For `kernex deployment --help`.
@@ -208,8 +209,8 @@ impl One {
 /// Prints how a deployment stands.
 fn show(seen: &Seen, output: Output) -> Result<(), CliError> {
     match output {
-        Output::Text => print!("{}", seen.shown.describe()),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&seen.document).map_err(CliError::failed)?),
+        Output::Text => say_no_newline!("{}", seen.shown.describe()),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&seen.document).map_err(CliError::failed)?),
     }
     Ok(())
 }

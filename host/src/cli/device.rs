@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::CliError;
 use super::listing::{Column, Listing, one_line};
 use super::operator::Server;
+use crate::cli::output::say;
 
 const COLUMNS: [Column; 7] = [
     ("id", "/id"),
@@ -159,7 +160,7 @@ impl Command {
             Self::Show(one) => {
                 let path = format!("/api/v1/devices/{}", one.device);
                 let device: Value = one.server.operator().await?.get(&path).await?;
-                println!("{}", serde_json::to_string_pretty(&device).map_err(CliError::failed)?);
+                say!("{}", serde_json::to_string_pretty(&device).map_err(CliError::failed)?);
                 Ok(())
             }
             Self::Timeline { listing, device } => {
@@ -169,10 +170,10 @@ impl Command {
                 let path = format!("/api/v1/devices/{}/timeline?limit=1", one.device);
                 let timeline: Explained = one.server.operator().await?.get(&path).await?;
                 if timeline.explanations.is_empty() {
-                    println!("no deployment under way concerns the device");
+                    say!("no deployment under way concerns the device");
                 }
                 for explanation in timeline.explanations {
-                    println!("{}", explanation.line());
+                    say!("{}", explanation.line());
                 }
                 Ok(())
             }
@@ -194,7 +195,7 @@ impl Several {
         for device in self.devices {
             let path = format!("/api/v1/devices/{device}/{step}");
             let changed: Value = operator.post(&path, &serde_json::json!({})).await?;
-            println!("{device} is {}", changed["status"].as_str().unwrap_or("?"));
+            say!("{device} is {}", changed["status"].as_str().unwrap_or("?"));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::CliError;
 use super::operator::{Operator, Server};
+use crate::cli::output::say;
 
 /// Items asked for in one page.
 const PAGE: u32 = 500;
@@ -87,8 +88,8 @@ impl Listing {
 
 fn show(items: &[Value], columns: &[Column], format: Format) -> Result<(), CliError> {
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(items).map_err(CliError::failed)?),
-        Format::Table => println!("{}", table(items, columns)),
+        Format::Json => say!("{}", serde_json::to_string_pretty(items).map_err(CliError::failed)?),
+        Format::Table => say!("{}", table(items, columns)),
     }
     Ok(())
 }
@@ -99,8 +100,8 @@ fn show(items: &[Value], columns: &[Column], format: Format) -> Result<(), CliEr
 /// [`CliError`].
 pub(super) fn show_one(item: &Value, columns: &[Column], format: Format) -> Result<(), CliError> {
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(item).map_err(CliError::failed)?),
-        Format::Table => println!("{}", table(std::slice::from_ref(item), columns)),
+        Format::Json => say!("{}", serde_json::to_string_pretty(item).map_err(CliError::failed)?),
+        Format::Table => say!("{}", table(std::slice::from_ref(item), columns)),
     }
     Ok(())
 }

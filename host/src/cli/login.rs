@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::CliError;
 use super::api::Api;
 use super::operator::{Server, Tokens, keep};
+use crate::cli::output::say;
 
 /// Where scripts put a password: arguments are seen by every user of the machine.
 const PASSWORD_VARIABLE: &str = "KERNEX_PASSWORD";
@@ -86,7 +87,7 @@ impl Login {
 
 async fn keep_login(api: &Api, username: &str, password: &SecretString) -> Result<(), CliError> {
     keep(&tokens(api, username, password).await?.at(api)).await?;
-    println!("Logged in at {} as {username}.", api.address());
+    say!("Logged in at {} as {username}.", api.address());
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use super::plugin::file::read_text;
 use super::{CliError, Global};
 use crate::app::policies::written::Document;
 use crate::app::{Context, Policies};
+use crate::cli::output::say;
 use crate::host;
 
 const COLUMNS: [Column; 6] = [
@@ -164,11 +165,11 @@ impl Put {
         let path = format!("/api/v1/policies/{}", document.name);
         let written: Value = operator.put(&path, &body).await?;
         let revision = written["revision"].as_u64().unwrap_or_default();
-        println!("{} revision {revision}  plugin {} {plugin}", document.name, document.plugin);
+        say!("{} revision {revision}  plugin {} {plugin}", document.name, document.plugin);
         if self.activate {
             return activate(&operator, &document.name, revision).await;
         }
-        println!("It decides nothing yet: `kernex policy activate {} {revision}`", document.name);
+        say!("It decides nothing yet: `kernex policy activate {} {revision}`", document.name);
         Ok(())
     }
 }
@@ -197,8 +198,8 @@ async fn activate(operator: &Operator, name: &PolicyName, revision: u64) -> Resu
 fn print_standing(policy: &Value) {
     let name = one_line(policy["name"].as_str().unwrap_or_default());
     match policy["active"]["revision"].as_u64() {
-        Some(revision) => println!("{name} revision {revision} decides"),
-        None => println!("{name} decides nothing now"),
+        Some(revision) => say!("{name} revision {revision} decides"),
+        None => say!("{name} decides nothing now"),
     }
 }
 
@@ -207,6 +208,6 @@ async fn restore(global: Global) -> Result<(), CliError> {
     let restored = Policies::restore_authorization(&host::engine()?, &store, &Context::system()).await;
     store.close().await.map_err(CliError::failed)?;
     let revision = restored.map_err(CliError::failed)?;
-    println!("{} revision {} is active", revision.name, revision.revision);
+    say!("{} revision {} is active", revision.name, revision.revision);
     Ok(())
 }

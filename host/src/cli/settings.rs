@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::{CliError, Global};
+use crate::cli::output::{say, say_no_newline};
 use crate::config::{self, DataDir, Settings};
 use crate::telemetry::ExportFailures;
 use crate::{host, http};
@@ -27,9 +28,9 @@ pub(crate) enum Command {
 impl Command {
     pub(super) fn run(self) -> Result<(), CliError> {
         match self {
-            Self::Show(global) => print!("{}", global.settings(None)?.to_toml().map_err(CliError::failed)?),
+            Self::Show(global) => say_no_newline!("{}", global.settings(None)?.to_toml().map_err(CliError::failed)?),
             // Reads no settings: who looks one up may have wrong ones.
-            Self::Reference => print!("{}", config::chapter()),
+            Self::Reference => say_no_newline!("{}", config::chapter()),
         }
         Ok(())
     }
@@ -41,6 +42,6 @@ pub(crate) async fn openapi() -> Result<(), CliError> {
     let mut settings = Settings { data_dir: DataDir(directory.path().to_owned()), ..Settings::default() };
     settings.store.url = Some("mem://".to_owned());
     let opened = host::open(&settings, &host::engine()?, &ExportFailures::default()).await?;
-    println!("{}", http::openapi(&Arc::new(opened.app)));
+    say!("{}", http::openapi(&Arc::new(opened.app)));
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::print_standing;
 use crate::cli::CliError;
 use crate::cli::listing::{Column, Listing, one_line};
 use crate::cli::operator::Server;
+use crate::cli::output::say;
 
 const COLUMNS: [Column; 7] = [
     ("at", "/at"),
@@ -84,8 +85,8 @@ impl Shadow {
         let policy: Value = self.server.operator().await?.post(&path, &body).await?;
         print_standing(&policy);
         match policy["shadow"].as_u64() {
-            Some(revision) => println!("{} revision {revision} looks on", self.name),
-            None => println!("{}: no revision looks on", self.name),
+            Some(revision) => say!("{} revision {revision} looks on", self.name),
+            None => say!("{}: no revision looks on", self.name),
         }
         Ok(())
     }
@@ -95,7 +96,7 @@ impl Seen {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let path = format!("/api/v1/policies/{}/shadow", self.name);
         let shadow: Value = self.server.operator().await?.get(&path).await?;
-        println!("{} revision {} looks on since {}", self.name, shadow["revision"], one_line(text(&shadow["since"])));
+        say!("{} revision {} looks on since {}", self.name, shadow["revision"], one_line(text(&shadow["since"])));
         print_comparison(&shadow["comparison"], &shadow["breakdown"]);
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Replay {
         }
         let replay = &operation["replay"];
         let about = self.deployment.map_or_else(String::new, |deployment| format!(" about {deployment}"));
-        println!(
+        say!(
             "{} revision {} on what was decided{about} since {}",
             self.name,
             self.revision,
@@ -157,18 +158,18 @@ fn text(value: &Value) -> &str {
 
 fn print_comparison(comparison: &Value, breakdown: &Value) {
     let count = |name: &str| comparison[name].as_u64().unwrap_or_default();
-    println!("asked      {}", count("asked"));
-    println!("differing  {}", count("differing"));
+    say!("asked      {}", count("asked"));
+    say!("differing  {}", count("differing"));
     for change in breakdown["changes"].as_array().into_iter().flatten() {
         let (decided, candidate) = (text(&change["decided"]), text(&change["candidate"]));
         // The same word for another wave, or another extent.
         let otherwise = if decided == candidate { " otherwise" } else { "" };
-        println!("           {} that were {decided} would be {candidate}{otherwise}", change["count"]);
+        say!("           {} that were {decided} would be {candidate}{otherwise}", change["count"]);
     }
     for (what, name) in [("by whom", "subjects"), ("device", "devices"), ("of what", "questions")] {
         for (at, count) in breakdown[name].as_array().into_iter().flatten().take(SHOWN).enumerate() {
             let heading = if at == 0 { what } else { "" };
-            println!(
+            say!(
                 "{heading:<10} {:>6}  {}",
                 count["count"].as_u64().unwrap_or_default(),
                 one_line(text(&count["name"]))
@@ -183,19 +184,19 @@ fn print_comparison(comparison: &Value, breakdown: &Value) {
         ("unrepeatable", "not asked"),
     ] {
         if count(name) > 0 {
-            println!("{heading:<10} {}", count(name));
+            say!("{heading:<10} {}", count(name));
         }
     }
-    println!("fuel       {} decided, {} candidate", count("decided_fuel"), count("candidate_fuel"));
+    say!("fuel       {} decided, {} candidate", count("decided_fuel"), count("candidate_fuel"));
 }
 
 /// The first of them, each with both reasons.
 fn print_differences(differences: &[Value]) {
     for difference in differences.iter().take(SHOWN) {
-        println!("\n{}", described(difference));
+        say!("\n{}", described(difference));
     }
     if differences.len() > SHOWN {
-        println!("\nThe operation has {} more of them.", differences.len() - SHOWN);
+        say!("\nThe operation has {} more of them.", differences.len() - SHOWN);
     }
 }
 

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::World;
 use super::tally::{Phase, Tally};
+use crate::cli::output::say;
 
 /// How often a terminal is drawn.
 const REDRAW: Duration = Duration::from_millis(500);
@@ -61,14 +62,10 @@ async fn print(world: &World) {
 
 /// How it stood at the end, on standard output.
 pub(crate) fn summary(world: &World) {
-    println!("{} devices: {}", world.options.devices, one_line(&world.tally));
-    println!(
-        "{} heartbeats, {} bytes downloaded and checked",
-        count(&world.tally.heartbeats),
-        count(&world.tally.bytes)
-    );
+    say!("{} devices: {}", world.options.devices, one_line(&world.tally));
+    say!("{} heartbeats, {} bytes downloaded and checked", count(&world.tally.heartbeats), count(&world.tally.bytes));
     if let Some(trouble) = world.tally.last_trouble() {
-        println!("{} calls failed, the last one: {trouble}", count(&world.tally.troubles));
+        say!("{} calls failed, the last one: {trouble}", count(&world.tally.troubles));
     }
 }
 
