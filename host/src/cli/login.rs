@@ -1,6 +1,6 @@
 //! Owns `register` and `login`: an account at a server, and the login that later commands use.
 
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::{BufRead, IsTerminal};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;

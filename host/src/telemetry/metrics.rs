@@ -1,13 +1,16 @@
 //! Owns the metrics: every instrument, what it counts, and their text for Prometheus.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{InstrumentKind, PeriodicReader, Pipeline, SdkMeterProvider, Temporality};
 use prometheus::{Registry, TextEncoder};
 
 use kernex_model::comparison::Comparison;
@@ -75,12 +78,15 @@ impl Metrics {
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
         let exporter =
             exporter.map_err(|error| TelemetryError::Setting { key: "telemetry", reason: error.to_string() })?;
-        let mut provider = SdkMeterProvider::builder().with_resource(export::resource(settings)).with_reader(exporter);
-        if let Some(endpoint) = &settings.otlp_endpoint {
-            let exporter = export::metrics(settings, endpoint, failures)?;
-            let interval = Duration::from_secs(u64::from(settings.interval_s));
-            provider = provider.with_reader(PeriodicReader::builder(exporter).with_interval(interval).build());
-        }
+        let mut provider = SdkMeterProvider::builder().with_resource(export::resource(settings));
+        provider = match &settings.otlp_endpoint {
+            None => provider.with_reader(exporter),
+            Some(endpoint) => {
+                let sender = PeriodicReader::builder(export::metrics(settings, endpoint, failures)?);
+                let interval = Duration::from_secs(u64::from(settings.interval_s));
+                provider.with_reader(Shared { shown: exporter, sent: sender.with_interval(interval).build() })
+            }
+        };
         let provider = provider.build();
         let meter = provider.meter("kernex");
         let metrics = Self(Arc::new(Instruments {
@@ -228,6 +234,38 @@ impl Metrics {
     pub fn shut_down(&self) {
         // A collector that is away has been counted already.
         let _ = self.0.provider.shutdown();
+    }
+}
+
+/// Two that read the same measurements: a reader each would have everything measured twice, with every request.
+#[derive(Debug)]
+struct Shared<A, B> {
+    shown: A,
+    sent: B,
+}
+
+impl<A: MetricReader, B: MetricReader> MetricReader for Shared<A, B> {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.shown.register_pipeline(pipeline.clone());
+        self.sent.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.shown.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.shown.force_flush().and(self.sent.force_flush())
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        // What is sent last is read before nothing is to be read any more.
+        self.sent.shutdown_with_timeout(timeout).and(self.shown.shutdown_with_timeout(timeout))
+    }
+
+    fn temporality(&self, _: InstrumentKind) -> Temporality {
+        // Whoever reads leaves to the other what it has read.
+        Temporality::Cumulative
     }
 }
 

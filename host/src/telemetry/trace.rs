@@ -15,7 +15,7 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::{DynFilterFn, EnvFilter, FilterFn, LevelFilter};
+use tracing_subscriber::filter::{DynFilterFn, EnvFilter, FilterExt, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -46,6 +46,16 @@ impl Telemetry {
     /// # Errors
     /// [`TelemetryError`].
     pub fn start(log: &Log, settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
+        let (telemetry, subscriber) = Self::laid_out(log, settings)?;
+        subscriber.try_init()?;
+        Ok(telemetry)
+    }
+
+    /// The log and traces, and what they are written with.
+    fn laid_out(
+        log: &Log,
+        settings: &TelemetrySettings,
+    ) -> Result<(Self, impl tracing::Subscriber + Send + Sync), TelemetryError> {
         let failures = ExportFailures::default();
         let filter = || {
             EnvFilter::try_new(&log.filter)
@@ -57,39 +67,41 @@ impl Telemetry {
             LogFormat::Pretty => lines.boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        let registry = tracing_subscriber::registry().with(lines.with_filter(filter()?));
-        let Some(endpoint) = &settings.otlp_endpoint else {
-            registry.try_init()?;
-            return Ok(Self { failures, traces: None, logs: None });
+        let (traces, logs) = match &settings.otlp_endpoint {
+            None => (None, None),
+            Some(endpoint) => {
+                let spans = export::spans(settings, endpoint, &failures)?;
+                let traces = SdkTracerProvider::builder()
+                    .with_resource(export::resource(settings))
+                    // What begins a trace was sampled before its span was made.
+                    .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+                    .with_span_processor(queue::of_spans(spans, failures.places(Signal::Traces)));
+                let records = export::logs(settings, endpoint, &failures)?;
+                let logs = SdkLoggerProvider::builder()
+                    .with_resource(export::resource(settings))
+                    .with_log_processor(queue::of_logs(records, failures.places(Signal::Logs)));
+                (Some(traces.build()), Some(logs.build()))
+            }
         };
-        let traces = SdkTracerProvider::builder()
-            .with_resource(export::resource(settings))
-            // What begins a trace was sampled before its span was made.
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
-            .with_span_processor(queue::of_spans(
-                export::spans(settings, endpoint, &failures)?,
-                failures.places(Signal::Traces),
-            ))
-            .build();
-        let logs = SdkLoggerProvider::builder()
-            .with_resource(export::resource(settings))
-            .with_log_processor(queue::of_logs(
-                export::logs(settings, endpoint, &failures)?,
-                failures.places(Signal::Logs),
-            ))
-            .build();
-        let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("kernex")).with_location(false);
         let sampled =
             DynFilterFn::new(in_trace).with_max_level_hint(LevelFilter::DEBUG).with_callsite_filter(may_be_in_trace);
-        let records = OpenTelemetryTracingBridge::builder(&logs)
-            .with_tracing_span_attributes(TracingSpanAttributes::allowlist(LOGGED))
-            .build();
-        registry
-            .with(spans.with_filter(sampled))
-            // What exporting says about itself stays here: sending it would say more.
-            .with(records.with_filter(FilterFn::new(is_ours)).with_filter(filter()?))
-            .try_init()?;
-        Ok(Self { failures, traces: Some(traces), logs: Some(logs) })
+        let spans = traces.as_ref().map(|traces| {
+            tracing_opentelemetry::layer()
+                .with_tracer(traces.tracer("kernex"))
+                .with_location(false)
+                .with_filter(sampled)
+        });
+        // What exporting says about itself stays here: sending it would say more. One filter, and not one in the other:
+        // what the outer one refuses the inner one is not asked about, and counts as wanting. Then every span is made.
+        let ours = FilterFn::new(is_ours).and(filter()?);
+        let records = logs.as_ref().map(|logs| {
+            OpenTelemetryTracingBridge::builder(logs)
+                .with_tracing_span_attributes(TracingSpanAttributes::allowlist(LOGGED))
+                .build()
+                .with_filter(ours)
+        });
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter()?)).with(spans).with(records);
+        Ok((Self { failures, traces, logs }, subscriber))
     }
 
     /// What was lost since the start on the way to the collector.
@@ -278,6 +290,27 @@ mod tests {
         });
         let nowhere = sampled_span(RequestId(Ulid(0)), None, 1.0).expect("a span that nobody takes");
         assert_eq!(trace_id(None, Some(&nowhere)), None);
+    }
+
+    #[tokio::test]
+    async fn a_span_that_nobody_sends_or_writes_is_not_made() {
+        let log = Log { format: LogFormat::Json, filter: "off,kernex=info".to_owned() };
+        let settings =
+            TelemetrySettings { otlp_endpoint: Some("http://127.0.0.1:1".to_owned()), ..TelemetrySettings::default() };
+        let (telemetry, subscriber) = Telemetry::laid_out(&log, &settings).expect("the settings are right");
+        tracing::subscriber::with_default(subscriber, || {
+            let made = || !tracing::debug_span!("of a request").is_disabled();
+            assert!(!made(), "of a request that is not traced");
+            assert!(sampled_span(RequestId(Ulid(0)), None, 0.0).is_none());
+            let traced = sampled_span(RequestId(Ulid(0)), None, 1.0).expect("all are traced");
+            traced.in_scope(|| assert!(made(), "of one that is"));
+            assert!(!made(), "and of the next one that is not");
+            assert!(
+                !tracing::info_span!("of somebody else", kernex = true).is_disabled(),
+                "of a level that is written"
+            );
+        });
+        tokio::task::spawn_blocking(|| telemetry.shut_down()).await.expect("it ends");
     }
 
     #[test]

@@ -98,18 +98,15 @@ impl Scan {
     }
 }
 
-/// This process's pages, as far as the kernel tells which of them were written to. A child that was forked has others.
-static PAGES: LazyLock<Option<(File, u32)>> = LazyLock::new(|| {
+/// This process's pages, as far as the kernel tells which of them were written to. A child that was forked, and did not
+/// become another program, would have others; this program has none.
+static PAGES: LazyLock<Option<File>> = LazyLock::new(|| {
     let pages = File::open("/proc/self/pagemap").ok()?;
-    probe(&pages)?.then_some((pages, std::process::id()))
+    probe(&pages)?.then_some(pages)
 });
 
-fn pages() -> Option<&'static File> {
-    PAGES.as_ref().filter(|(_, process)| *process == std::process::id()).map(|(pages, _)| pages)
-}
-
 pub(super) fn tells_written_pages() -> bool {
-    pages().is_some()
+    PAGES.is_some()
 }
 
 /// Whether it is told which pages were written to: tried with two of which one was. None where nothing can be tried.
@@ -171,7 +168,7 @@ pub(super) fn lay_under(file: &OwnedFd, plot: &Plot) -> Laid {
 pub(super) fn written(plot: &Plot, from: usize) -> Option<Scan> {
     let base = plot.base().expose_provenance() as u64;
     let (from, end) = (from as u64, plot.size() as u64);
-    scan(pages()?, base + from..base + end, base).ok()
+    scan(PAGES.as_ref()?, base + from..base + end, base).ok()
 }
 
 fn scan(pages: &File, range: Range<u64>, base: u64) -> rustix::io::Result<Scan> {
