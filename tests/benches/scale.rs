@@ -5,69 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use kernex_model::device::Device;
-use kernex_model::digest::Digest;
-use kernex_model::id::{AuditId, DeviceId, Ulid};
-use kernex_model::principal::Principal;
-use kernex_model::record::AuditRecord;
-use kernex_store::{Changes, Store, StoreOptions};
-use kernex_tests::harness::{Client, ProcessOptions, ServerProcess, eventually_within, run};
+use kernex_tests::harness::{Client, ProcessOptions, ServerProcess, eventually_within, populate, run};
 use serde_json::json;
 
 /// Devices, where nothing else is asked for.
 const DEVICES: u64 = 100_000;
-/// Devices made in one transaction.
-const CHUNK: u64 = 1_000;
-/// 2026-11-21T15:00:00Z, in milliseconds since the Unix epoch.
-const NOON: u64 = 1_795_273_200_000;
 /// How long a deployment may take before this gives up.
 const PATIENCE: Duration = Duration::from_secs(1_200);
-
-fn device(number: u64) -> Device {
-    let channel = if number.is_multiple_of(100) { "beta" } else { "stable" };
-    let id = DeviceId(Ulid::from_parts(NOON + number, u128::from(number)));
-    let json = json!({
-        "id": id, "name": format!("gate {number}"), "model": "gw-1", "status": "active",
-        "labels": { "channel": channel, "site": format!("s{}", number % 50) },
-        "facts": { "os": "linux", "kernel": "6.12.48", "memory_mib": 512 },
-        "key_digest": Digest::of(&number.to_be_bytes()), "public_key": "",
-        "bundle_id": null, "verified_bundle_id": null, "config_version": null,
-        "created_at": "2026-11-21T15:00:00Z", "updated_at": "2026-11-21T15:00:00Z", "revision": 1
-    });
-    serde_json::from_value(json).expect("a device's own form")
-}
-
-fn record(number: u64) -> AuditRecord {
-    AuditRecord {
-        id: AuditId(Ulid::from_parts(NOON, u128::from(number))),
-        at: "2026-11-21T15:00:00Z".parse().expect("a time"),
-        principal: Principal::System,
-        action: kernex_model::action::Action::DeviceEnrol,
-        resource_kind: "device".to_owned(),
-        resource_id: None,
-        decision_id: None,
-        decision_ids: Vec::new(),
-        request_id: None,
-        address: None,
-        detail: None,
-    }
-}
-
-/// Writes the devices into the stopped server's store.
-async fn populate(server: &ServerProcess, devices: u64) {
-    let url = format!("rocksdb://{}", server.data_dir().join("store").display()).parse().expect("a store's address");
-    let store = Store::open(&url, StoreOptions::default()).await.expect("the server has stopped");
-    let began = Instant::now();
-    for first in (0..devices).step_by(usize::try_from(CHUNK).expect("a small number")) {
-        let mut changes = Changes::new(&record(first));
-        for number in first..devices.min(first + CHUNK) {
-            changes.create(&device(number));
-        }
-        store.commit(changes).await.expect("devices are written");
-    }
-    told("create devices, 1,000 in a transaction", began, devices);
-    store.close().await.expect("the store closes");
-}
 
 fn told(what: &str, began: Instant, rows: u64) {
     let took = began.elapsed().as_secs_f64();
@@ -113,7 +57,9 @@ fn main() {
         let mut server = ServerProcess::start(ProcessOptions::new()).await;
         let admin = server.admin().await;
         server.terminate().await;
+        let began = Instant::now();
         populate(&server, devices).await;
+        told("create devices, 1,000 in a transaction", began, devices);
         server.resume().await;
         server.terminate().await;
         let began = Instant::now();

@@ -12,6 +12,7 @@ mod fleet {
     mod explained;
     mod membership;
     mod pinned;
+    mod planning;
     mod refusals;
     mod replayed;
     mod restart;

@@ -28,7 +28,7 @@ pub struct Wave {
     pub name: String,
     /// Where it stands.
     pub state: WaveState,
-    /// Its assignments by state.
+    /// Its assignments by state. While the deployment is a draft all that were chosen are counted, and are being written.
     pub counts: StateCounts,
     /// When it was opened.
     pub opened_at: Option<Timestamp>,

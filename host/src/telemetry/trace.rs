@@ -16,7 +16,7 @@ use tracing::subscriber::Interest;
 use tracing::{Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::{DynFilterFn, EnvFilter, FilterExt, FilterFn, LevelFilter};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -91,8 +91,7 @@ impl Telemetry {
                 .with_location(false)
                 .with_filter(sampled)
         });
-        // What exporting says about itself stays here: sending it would say more. One filter, and not one in the other:
-        // what the outer one refuses the inner one is not asked about, and counts as wanting. Then every span is made.
+        // What exporting says about itself stays here: sending it would say more.
         let ours = FilterFn::new(is_ours).and(filter()?);
         let records = logs.as_ref().map(|logs| {
             OpenTelemetryTracingBridge::builder(logs)
@@ -100,7 +99,9 @@ impl Telemetry {
                 .build()
                 .with_filter(ours)
         });
-        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter()?)).with(spans).with(records);
+        let wanted = traces.is_some().then(|| filter().map(Wanted)).transpose()?;
+        let subscriber =
+            tracing_subscriber::registry().with(lines.with_filter(filter()?)).with(spans).with(records).with(wanted);
         Ok((Self { failures, traces, logs }, subscriber))
     }
 
@@ -118,6 +119,27 @@ impl Telemetry {
         if let Some(logs) = self.logs {
             let _ = logs.shutdown();
         }
+    }
+}
+
+/// What is neither written nor part of a trace is not made. The registry makes every span that the filter of some layer
+/// is asked about each time, whether or not one of them wants it.
+struct Wanted(EnvFilter);
+
+impl<S> Layer<S> for Wanted
+where
+    S: tracing::Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_ours(metadata) { Interest::sometimes() } else { Filter::<S>::callsite_enabled(&self.0, metadata) }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        Filter::<S>::enabled(&self.0, metadata, &context) || in_trace(metadata, &context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Filter::<S>::max_level_hint(&self.0).map(|written| written.max(LevelFilter::DEBUG))
     }
 }
 
@@ -305,10 +327,7 @@ mod tests {
             let traced = sampled_span(RequestId(Ulid(0)), None, 1.0).expect("all are traced");
             traced.in_scope(|| assert!(made(), "of one that is"));
             assert!(!made(), "and of the next one that is not");
-            assert!(
-                !tracing::info_span!("of somebody else", kernex = true).is_disabled(),
-                "of a level that is written"
-            );
+            assert!(!tracing::info_span!("of a level that is written").is_disabled());
         });
         tokio::task::spawn_blocking(|| telemetry.shut_down()).await.expect("it ends");
     }

@@ -272,3 +272,22 @@ fn what_waits_for_approval_is_asked_about_again_when_it_is_resumed() {
     deployment.cancel(reason("cancel"), now).expect("one that waits is cancelled");
     assert!(deployment.start(now).is_err());
 }
+
+#[test]
+fn what_was_announced_and_is_never_written_keeps_nobody_waiting() {
+    let (mut deployment, _) = draft(&[0, 0], Plan::default());
+    let now = start();
+    for chosen_for in [0, 1, 1, 7] {
+        deployment.announce(chosen_for);
+    }
+    let queued = |deployment: &Deployment| deployment.waves.iter().map(|wave| wave.counts.queued).collect::<Vec<_>>();
+    assert_eq!(queued(&deployment), [1, 3], "there is no eighth wave: it goes with the last one");
+    assert_eq!((deployment.wave_for(0), deployment.wave_for(7)), (0, 1));
+    deployment.cancel(reason("cancel"), now).expect("a draft can be cancelled");
+    assert!(!deployment.settle(now), "four are still to be let go");
+    deployment.shift(1, AssignmentState::Queued, AssignmentState::Cancelled);
+    deployment.forget_announced(0);
+    deployment.forget_announced(1);
+    assert_eq!((queued(&deployment), deployment.counts().cancelled), (vec![0, 0], 1));
+    assert!(deployment.settle(now));
+}

@@ -152,3 +152,32 @@ async fn every_query_has_a_time_limit() {
     assert_eq!(store.query("SLEEP 5s", Variables::new()).await.map(drop), Err(StoreError::TimedOut { limit_ms: 50 }));
     store.ping().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_expected_of_a_record_is_looked_at_and_not_changed() {
+    let store = memory().await;
+    let ada = user(1, "ada", "ada@example.org");
+    let mut make = changes();
+    make.create(&ada);
+    store.commit(make).await.unwrap();
+
+    let mut expecting = changes();
+    expecting.expect(&ada);
+    assert!(expecting.is_empty(), "it writes nothing");
+    expecting.create(&user(2, "bea", "bea@example.org"));
+    store.commit(expecting).await.unwrap();
+    assert_eq!(store.user(ada.id).await.unwrap(), Some(ada.clone()));
+
+    let before = audits(&store).await;
+    let moved = User { revision: 2, ..ada.clone() };
+    let missing = user(9, "eve", "eve@example.org");
+    for (expected, name) in [(&moved, "cea"), (&missing, "dea")] {
+        let mut refused = changes();
+        refused.expect(expected);
+        refused.create(&user(3, name, &format!("{name}@example.org")));
+        let Err(CommitError::Conflict { what }) = store.commit(refused).await else { panic!("{name} was made") };
+        assert!(what.contains(&expected.id.0.to_string()), "{what}");
+        assert_eq!(store.user_by_login(name).await.unwrap(), None);
+    }
+    assert_eq!(audits(&store).await, before);
+}
