@@ -1,4 +1,4 @@
-//! The allocator of a plugin: an instance lives for one decision, or some hundred, so memory is handed out in order
+//! The allocator of a plugin: an instance begins anew with every decision, or every few, so memory is handed out in order
 //! and only the latest block is ever taken back. It is the smallest and the fastest that will do.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
 

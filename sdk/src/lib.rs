@@ -48,7 +48,7 @@
 //! natively, with `cargo test`; [`testing`] has what such tests need.
 //!
 //! Compiled for `wasm32-unknown-unknown`, a plugin has a stack of 64 KiB and an allocator that
-//! frees little: an instance lives for one decision, or for some hundred where its policy asks for that.
+//! frees little: an instance begins anew with every decision, or with every few where its policy asks for that.
 #![deny(missing_docs)]
 
 // The bindings name this crate from within and from a plugin by the same path.

@@ -7,18 +7,19 @@ use kernex_model::policy::Gate;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::engine::renews;
+use crate::engine::{refill, renews};
+use crate::limits::Budget;
 use crate::renewal::Renewal;
 use crate::sandbox::Sandbox;
 
 /// Instances that wait for a call, at most: about as many as there are threads.
 const WAITING: usize = 8;
 
-/// Calls that one instance answers that remembers: what a plugin keeps by mistake, memory first of all, does not grow
-/// without end.
+/// Calls that one instance answers that remembers and is not put back: what a plugin keeps by mistake, memory first of all,
+/// does not grow without end.
 const USES: u32 = 256;
-/// Calls that one instance answers that is put back.
-const RENEWALS: u32 = 100_000;
+/// Calls that one instance answers that remembers until it is put back: before its memory has to grow, most often.
+const USES_IN_A_ROW: u32 = 16;
 
 /// An instance between two calls.
 pub(crate) struct Warm {
@@ -26,6 +27,7 @@ pub(crate) struct Warm {
     pub(crate) instance: Instance,
     /// How it is put back to what it was; none where it is not, or cannot be.
     renewal: Option<Renewal>,
+    /// Calls since it was new or put back.
     uses: u32,
 }
 
@@ -35,7 +37,15 @@ impl Warm {
     }
 
     fn renew(&mut self) -> bool {
-        self.renewal.as_ref().is_some_and(|renewal| renewal.renew(&mut self.store))
+        let once = std::mem::take(&mut self.uses) == 1;
+        self.renewal.as_mut().is_some_and(|renewal| renewal.renew(&mut self.store, once))
+    }
+
+    /// Whether it can be put back.
+    fn is_renewable(&mut self) -> bool {
+        // Looking is a call of its own, whatever the last one has left of its budget.
+        refill(&mut self.store, Budget::describe());
+        self.renewal.as_ref().is_some_and(|renewal| renewal.is_possible(&mut self.store))
     }
 }
 
@@ -71,14 +81,24 @@ impl Instances {
 
     /// Keeps an instance whose call went well, as far as it may be called again.
     pub(crate) fn keep(&self, mut warm: Warm) {
+        warm.uses += 1;
         match self {
             Self::Fresh => {}
             Self::Renewed(pool) => {
-                if warm.renew() {
-                    pool.put(warm, RENEWALS);
+                if warm.is_renewable() && warm.renew() {
+                    pool.put(warm);
                 }
             }
-            Self::Reused(pool) => pool.put(warm, USES),
+            Self::Reused(pool) => {
+                let again = if warm.uses.is_multiple_of(USES_IN_A_ROW) && warm.is_renewable() {
+                    warm.renew()
+                } else {
+                    warm.uses < USES
+                };
+                if again {
+                    pool.put(warm);
+                }
+            }
         }
     }
 
@@ -101,11 +121,10 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Keeps an instance for the next call, of `most` that it answers; one whose call failed must not come here.
-    fn put(&self, mut warm: Warm, most: u32) {
-        warm.uses += 1;
+    /// Keeps an instance for the next call, as far as there is room.
+    fn put(&self, warm: Warm) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if warm.uses < most && waiting.len() < WAITING {
+        if waiting.len() < WAITING {
             waiting.push(warm);
         }
     }

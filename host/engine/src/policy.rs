@@ -1,4 +1,4 @@
-//! A prepared policy: asks its plugin, in an instance that knows of no other call, or in one that answers some hundred.
+//! A prepared policy: asks its plugin, in an instance that knows of no other call, or in one that answers several.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,7 +78,7 @@ impl Policy {
         Self { prepared: Arc::new(prepared), source: None }
     }
 
-    /// The same policy, whose instances answer some hundred calls each instead of one: several times as fast,
+    /// The same policy, whose instances are asked several times before they are put back: faster,
     /// at the price that what the plugin keeps of one call is there in the next. An instance whose call failed
     /// in any way answers no more.
     #[must_use]
@@ -248,10 +248,7 @@ impl Policy {
                     Ok(instance) => instance,
                     Err(error) => return Err(fault::of_call(&error, store.data())),
                 };
-                let renewal = match instances {
-                    Instances::Renewed(_) => compiled.beginning.settle(&mut store, &instance, plots)?,
-                    Instances::Fresh | Instances::Reused(_) => None,
-                };
+                let renewal = compiled.beginning.settle(&mut store, &instance, plots)?;
                 Warm::new(store, instance, renewal)
             }
         };

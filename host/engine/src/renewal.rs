@@ -9,6 +9,7 @@
 mod image;
 mod memory;
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use kernex_model::policy::Fault;
@@ -22,7 +23,7 @@ use crate::compile::guarded;
 use crate::fault;
 use crate::sandbox::Sandbox;
 
-use image::{Image, Laid};
+use image::{Image, Laid, may_have_written_pages};
 use memory::Plot;
 pub(crate) use memory::{Memories, collecting};
 
@@ -131,14 +132,14 @@ impl Beginning {
         let mut memories = Vec::with_capacity(plots.len());
         for (plot, image) in plots.into_iter().zip(images) {
             match image.lay_under(&plot, store) {
-                Laid::Under => memories.push((plot, image.clone())),
+                Laid::Under => memories.push(Renewed { plot, image: image.clone(), written: Vec::new() }),
                 Laid::Other => return Ok(None),
                 Laid::Broken => return Err(Fault::Unavailable("the machine has no memory for a plugin".to_owned())),
             }
         }
         let globals = places.iter().map(|(place, width)| Global::of(store, instance, *place, *width));
         let globals = globals.collect::<wasmtime::Result<_>>().map_err(|error| fault::of_loading(&error))?;
-        Ok(Some(Renewal { memories, globals }))
+        Ok(Some(Renewal { memories, globals, looked: false }))
     }
 
     /// What memories of a new instance begin with: found out by the first one, where that was possible.
@@ -155,16 +156,37 @@ impl Beginning {
 
 /// What one instance is put back to.
 pub(crate) struct Renewal {
-    memories: Vec<(Arc<Plot>, Arc<Image>)>,
+    memories: Vec<Renewed>,
     globals: Vec<Global>,
+    /// Whether it was looked where its memories have pages of their own.
+    looked: bool,
+}
+
+/// A memory, and what is put back where.
+struct Renewed {
+    plot: Arc<Plot>,
+    image: Arc<Image>,
+    /// Where it had pages of its own when it was last looked, counted from its beginning.
+    written: Vec<Range<usize>>,
 }
 
 impl Renewal {
-    /// Puts the instance back. Where that is not possible, it must not be called again.
+    /// Whether the instance can be put back: nothing has changed but what is in its memories.
+    pub(crate) fn is_possible(&self, store: &mut Store<Sandbox>) -> bool {
+        self.memories.iter().all(|memory| memory.image.fits(&memory.plot))
+            && self.globals.iter().all(|global| global.is_unchanged(store))
+    }
+
+    /// Puts an instance back for which that is possible, on the thread that has called it last; `once` where that was its
+    /// only call since it was new or put back. Where it fails all the same, it must not be called again.
     #[must_use]
-    pub(crate) fn renew(&self, store: &mut Store<Sandbox>) -> bool {
-        self.globals.iter().all(|global| global.is_unchanged(store))
-            && self.memories.iter().all(|(plot, image)| image.put_back(plot, store))
+    pub(crate) fn renew(&mut self, store: &mut Store<Sandbox>, once: bool) -> bool {
+        // In this order: each thread must say after each call whether it may have written to more.
+        let maybe_more = may_have_written_pages() || !once || !self.looked;
+        self.looked = true;
+        self.memories
+            .iter_mut()
+            .all(|Renewed { plot, image, written }| image.put_back(plot, written, maybe_more, store))
     }
 }
 

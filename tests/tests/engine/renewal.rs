@@ -99,6 +99,42 @@ fn threads_share_instances_and_nothing_else() {
     });
 }
 
+/// A byte in another page with every question: which one depends on the text that was laid down last.
+const SOMEWHERE: &str = "(i32.store8
+    (i32.add (i32.const 131072) (i32.mul (i32.and (i32.load8_u (i32.const 65536)) (i32.const 63)) (i32.const 4096)))
+    (i32.const 1))";
+
+#[test]
+fn whatever_thread_writes_to_whatever_page_leaves_nothing_there() {
+    let policy = policy(SOMEWHERE);
+    let ask = |letter: u8| {
+        let text = char::from(letter).to_string().repeat(8);
+        let mut request = questions::request(&[&text], "device:read");
+        (request.principal.id, request.resource.kind) = (text.clone(), text.clone());
+        (request.principal.facts, request.resource.facts) = (Vec::new(), Vec::new());
+        request.context = vec![Fact::text(&text, &text)];
+        match policy.check(std::slice::from_ref(&request), &[]).outcome.unwrap().remove(0) {
+            AuthorizationDecision::Deny(reason) => reason.code,
+            AuthorizationDecision::Allow => panic!("it denies"),
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            scope.spawn(move || {
+                for call in 0..CALLS {
+                    // Runs of the same letter, so that threads also meet pages that another thread has written to first.
+                    let letter = b'a' + (u8::try_from(call / 7 % 26).unwrap() + thread * 5) % 26;
+                    assert_eq!(ask(letter), "c", "thread {thread}, call {call}");
+                }
+            });
+        }
+    });
+    // The guest does write there: a reused instance finds it.
+    assert_eq!([code(&policy.reusing_instances()), code(&policy)], ["c", "c"]);
+    let reused = policy.reusing_instances();
+    assert_eq!([code(&reused), code(&reused)], ["c", "s"]);
+}
+
 #[test]
 fn every_call_costs_what_the_first_one_did() {
     let policy = misbehaving(Gate::Authorization, "remembering");

@@ -1,6 +1,7 @@
 //! What a memory began with, and putting that back where the memory was written to.
 #![expect(unsafe_code, reason = "memories are mapped, and read and written beside the runtime")]
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use wasmtime::Store;
@@ -56,10 +57,22 @@ impl Image {
         }
     }
 
-    /// Puts it back. False where that cannot be done: the memory may have anything in it then.
+    /// Whether the memory is as large as it was.
+    pub(super) fn fits(&self, plot: &Plot) -> bool {
+        plot.size() == self.bytes.len()
+    }
+
+    /// Puts it back. `written` is where the memory has pages of its own, as far as that is known; where it may have more, it
+    /// is looked for them. False where that cannot be done: the memory may have anything in it then.
     #[must_use]
-    pub(super) fn put_back(&self, plot: &Plot, _idle: &mut Store<Sandbox>) -> bool {
-        if plot.size() != self.bytes.len() {
+    pub(super) fn put_back(
+        &self,
+        plot: &Plot,
+        written: &mut Vec<Range<usize>>,
+        maybe_more: bool,
+        _idle: &mut Store<Sandbox>,
+    ) -> bool {
+        if !self.fits(plot) {
             return false;
         }
         // SAFETY: the store of the plot's instance is borrowed, and the slice ends with this call.
@@ -68,22 +81,37 @@ impl Image {
             memory.copy_from_slice(&self.bytes);
             return true;
         }
-        let (mut from, mut written) = (0, 0);
+        if maybe_more && !self.find_written(plot, written) {
+            return false;
+        }
+        written.iter().all(|region| match (memory.get_mut(region.clone()), self.bytes.get(region.clone())) {
+            (Some(memory), Some(image)) => {
+                memory.copy_from_slice(image);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Looks where the memory has pages of its own: it was written to there. False where that is not to be found out, or
+    /// they are too many.
+    fn find_written(&self, plot: &Plot, written: &mut Vec<Range<usize>>) -> bool {
+        written.clear();
+        let mut from = 0;
         while from < self.bytes.len() {
             let Some(scan) = kernel::written(plot, from) else { return false };
-            for region in scan.regions() {
-                written += region.len();
-                match (memory.get_mut(region.clone()), self.bytes.get(region)) {
-                    (Some(memory), Some(image)) if written <= PUT_BACK_BYTES => memory.copy_from_slice(image),
-                    _ => return false,
-                }
-            }
+            written.extend(scan.regions());
             // Where it stands still it would never end.
             if scan.end() <= from {
                 return false;
             }
             from = scan.end();
         }
-        true
+        written.iter().fold(0_usize, |sum, region| sum.saturating_add(region.len())) <= PUT_BACK_BYTES
     }
+}
+
+/// Whether this thread may have given a memory pages of its own since it asked this last.
+pub(super) fn may_have_written_pages() -> bool {
+    kernel::faulted()
 }

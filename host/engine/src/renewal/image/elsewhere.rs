@@ -22,6 +22,10 @@ pub(super) fn tells_written_pages() -> bool {
     false
 }
 
+pub(super) fn faulted() -> bool {
+    true
+}
+
 pub(super) fn file(_: &[u8]) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
 }

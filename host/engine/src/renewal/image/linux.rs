@@ -1,8 +1,10 @@
 //! What Linux tells of a process's pages, from 6.7 on.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io::Write as _;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::LazyLock;
@@ -133,6 +135,25 @@ fn probe(pages: &File) -> Option<bool> {
     let found = after??;
     let right = matches!(found.as_slice(), [only] if only.start == PAGE_BYTES && only.end <= length);
     Some(read && before??.is_empty() && right)
+}
+
+thread_local! {
+    /// Page faults of this thread when it was last asked for them.
+    static FAULTS: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// Whether this thread may have had a page fault since it asked this last. A page of a file becomes a private one by a page
+/// fault of the thread that writes to it, and by nothing else: where there was none, as many pages are private as before.
+pub(super) fn faulted() -> bool {
+    let mut usage = MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: it is given a place for what it writes.
+    let told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } == 0;
+    let faults = told.then(|| {
+        // SAFETY: it was written.
+        let usage = unsafe { usage.assume_init() };
+        usage.ru_minflt.wrapping_add(usage.ru_majflt)
+    });
+    FAULTS.replace(faults) != faults || faults.is_none()
 }
 
 /// How memories may be used.
