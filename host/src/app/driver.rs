@@ -175,8 +175,7 @@ impl App {
         work.audit_drive(self, id, what);
         match work.commit(self).await {
             Ok(()) => Ok(Progress::Moved),
-            Err(CommitError::Failed(error)) => Err(AppError::Internal(error.to_string())),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(not_committed(error)),
         }
     }
 
@@ -256,6 +255,14 @@ impl App {
 impl Progress {
     pub(super) fn or(self, other: Self) -> Self {
         if self == Self::Moved { self } else { other }
+    }
+}
+
+/// Why a step was not committed.
+fn not_committed(error: CommitError) -> AppError {
+    match error {
+        CommitError::Failed(error) => AppError::Internal(error.to_string()),
+        error => error.into(),
     }
 }
 

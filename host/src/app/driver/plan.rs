@@ -13,7 +13,7 @@ use kernex_store::{CommitError, MAX_PAGE, Page};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
-use super::Progress;
+use super::{Progress, not_committed};
 use crate::app::execution::{Note, Work};
 use crate::app::fleet::ChangedDevices;
 use crate::app::planning::{Chosen, Keep, NotPlanned, queued};
@@ -210,8 +210,7 @@ fn assign_announced(work: &mut Work, deployment: &Deployment, chunk: &[(u16, Dev
 fn joined(ended: Option<Result<Result<(), CommitError>, JoinError>>) -> Result<(), AppError> {
     match ended {
         None | Some(Ok(Ok(()))) => Ok(()),
-        Some(Ok(Err(CommitError::Failed(error)))) => Err(AppError::Internal(error.to_string())),
-        Some(Ok(Err(error))) => Err(error.into()),
+        Some(Ok(Err(error))) => Err(not_committed(error)),
         Some(Err(error)) => Err(AppError::Internal(error.to_string())),
     }
 }
